@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from report_files import write_selection
 
 from projects.data_distillation.label_files.column_matching.greedy import (
     DetectionColumns,
@@ -317,3 +318,17 @@ def test_labels_have_corrected_boxes(tmp_path):
 def test_calibration_needs_validation():
     with pytest.raises(ValueError, match='got validation=None'):
         SelectionRules(calibrates_boxes=True)
+
+
+def test_boxes_of_stored_masks_are_not_calibrated(tmp_path):
+    source = write_selection(tmp_path, masks=True)
+    validation = dict(detections=str(tmp_path / 'v'), ann_file=source.truth)
+    rules = dict(validation=validation, calibrates_boxes=True)
+    before = source.pseudo_labels.read_bytes()
+
+    with pytest.raises(ValueError, match='leave out --calibrate-boxes'):
+        select_labels(
+            source.detections, source.labeled, rules, source.pseudo_labels
+        )
+
+    assert source.pseudo_labels.read_bytes() == before

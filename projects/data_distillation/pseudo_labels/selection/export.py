@@ -175,11 +175,12 @@ def export_pseudo_labels(
 
     Raises:
         ValueError: If no image could be read, no image is left, or the rules
-            need something that is missing.
+            need something that is missing, or calibrate boxes of masks.
         CocoError, StoreError, FileNotFoundError: If detections are of other
             classes, or the rules' validation or counted files cannot be used.
         OSError: If the file cannot be written.
     """
+    rules.check_masks('masks' in table.column_names)
     # One that cannot be read is not empty: it counts for nothing.
     is_read = pc.is_null(table['unreadable']).to_numpy()
     if not is_read.any():

@@ -198,17 +198,29 @@ class SelectionRules:
         """
         # It goes into the file of labels, which is written hours later.
         json.dumps(self.config)
-        if self.calibrates_boxes and 'segmentation' in provenance:
-            raise ValueError(
-                'calibrates_boxes concerns boxes alone, but these detections '
-                'have masks, whose boxes follow from them: set it to False'
-            )
+        self.check_masks('segmentation' in provenance)
         # What a selector lacks, it lacks without a detection, too.
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
         labeled = self.count(labeled)
         validation = self.match_validation(provenance, labeled)
         for selector in filter(None, (self.selector, self.ignore)):
             selector.choose(nothing, labeled, validation)
+
+    def check_masks(self, has_masks: bool) -> None:
+        """Check that boxes of masks are not to be calibrated.
+
+        Args:
+            has_masks: Whether the detections have masks.
+
+        Raises:
+            ValueError: If they have, and the rules calibrate boxes.
+        """
+        if self.calibrates_boxes and has_masks:
+            raise ValueError(
+                'calibrates_boxes concerns boxes alone, but these detections '
+                'have masks, whose boxes follow from them: set it to False, '
+                'or leave out --calibrate-boxes'
+            )
 
     def apply(
         self,
