@@ -113,6 +113,8 @@ WRONG = [
     ('empty', encode(0 * MASK), 'has no pixel', False),
     ('empty', dict(size=[60, 90], counts=[1, 0, 5399]), 'no pixel', False),
     ('empty', [[5.5, 5, 5.5, 9, 5.5, 7]], 'has no pixel', False),
+    ('empty', [[50.5, 10, 60.5, 20, 70.5, 30]], 'has no pixel', False),
+    ('short', [SHAPE, []], 'a polygon of 0 points', True),
     ('odd', [SHAPE[:-1]], 'a polygon of 7 numbers', False),
     ('odd', [SHAPE, SHAPE[:-1]], 'a polygon of 7 numbers', False),
     ('short', [SHAPE[:4]], 'a polygon of 2 points', False),
@@ -218,6 +220,38 @@ def test_mended_file_trains_on_all_its_polygons(tmp_path):
     assert not results['gt_ignore_flags'].any()
     polygons = itertools.chain(*results['gt_masks'].masks)
     assert {one.dtype.kind for one in polygons} == {'f'}
+
+
+def test_polygon_that_touches_a_corner_of_its_image_is_kept(tmp_path):
+    corner = [[85.0, -5, 95, -5, 95, 5]]
+    content = content_of(corner, bbox=[85, 0, 5, 5])
+
+    mended, counts = mend_file(CocoFile.of('a.json', content))
+
+    assert mended['annotations'][1]['segmentation'] == corner
+    assert 'polygons clipped' not in counts
+
+
+def test_area_is_that_of_the_clipped_polygon(tmp_path):
+    content = content_of([[80.0, 10, 100, 10, 100, 30, 80, 30]])
+    content['annotations'][1].update(bbox=[80, 10, 10, 20], area=400)
+
+    mended, _ = mend_file(CocoFile.of('a.json', content))
+
+    assert mended['annotations'][1]['area'] == 200
+
+
+def test_missing_area_is_that_of_the_mask(tmp_path):
+    content = content_of(encode(MASK), [SHAPE], None)
+    for one in content['annotations'][1:]:
+        one['area'] = 0
+
+    mended, _ = mend_file(CocoFile.of('a.json', content))
+
+    of_mask, of_polygon, of_box = mended['annotations'][1:]
+    assert of_mask['area'] == MASK.sum()
+    assert of_polygon['area'] == coco_mask.area(read_mask([SHAPE], SIZE_HW))
+    assert of_box['area'] == of_box['bbox'][2] * of_box['bbox'][3]
 
 
 def test_box_that_fits_two_turns_does_not_decide(tmp_path):

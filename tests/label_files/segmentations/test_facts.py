@@ -48,6 +48,13 @@ def test_broken_text_ends_with_no_length(text, runs):
         ([TRIANGLE[:-1], [1, 2]], Facts('odd', '5')),
         ([[5, 1, 5, 9, 5, 7]], Facts('empty')),
         ([[]], Facts('empty')),
+        # On a line, and between the centers of pixels.
+        ([[10.0, 5, 20, 10, 30, 15]], Facts('empty')),
+        ([[10.0, 5, 30, 15, 30, 15.01]], Facts('empty')),
+        ([[-10.0, 5, -30, 15, -30, 15.01]], Facts('empty')),
+        ([TRIANGLE, [10.0, 5, 20, 5, 30, 5]], Facts(bounds=(0, 0, 30, 5))),
+        ([[0.0, 1, 9, 1, 9, 1.5, 0, 1.5]], Facts(bounds=(0, 1, 9, 1.5))),
+        ([TRIANGLE, []], Facts('short', '0', is_fixable=True)),
         ([TRIANGLE], Facts(bounds=(0, 0, 4, 3.5))),
         ([[0, 0, 4, 0, 0, 3]], Facts(bounds=(0, 0, 4, 3), is_whole=True)),
         ('a', Facts('wrong', 'is str')),

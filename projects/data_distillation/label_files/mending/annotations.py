@@ -10,6 +10,7 @@ from ..coco.box_checks import ANOTHER_FORMAT, map_image_sizes
 from ..coco.checks import check_file
 from ..coco.schema import is_bbox
 from ..coco.tables import CocoFile
+from ..segmentations.areas import measure_area
 from .entries import Mended, iterate_free_ids
 
 
@@ -109,19 +110,22 @@ def clip_side(start: float, length: float, size: float) -> tuple[float, float]:
 
 
 def fill_area(annotation: dict, context: Context) -> dict:
-    """Write w * h as the area of an annotation.
+    """Write the area of an annotation.
 
     Args:
         annotation: The annotation; it is not changed.
         context: It is not used.
 
     Returns:
-        A copy with the area, not rounded; the annotation itself if it has no
+        A copy with the number of pixels of the mask, or w * h (not rounded)
+        without a mask that can be drawn; the annotation itself if it has no
         box of four numbers.
     """
     if not is_bbox(annotation.get('bbox')):
         return annotation
-    return dict(annotation, area=annotation['bbox'][2] * annotation['bbox'][3])
+    area = measure_area(annotation.get('segmentation'))
+    w, h = annotation['bbox'][2:]
+    return dict(annotation, area=area or w * h)
 
 
 def fill_iscrowd(annotation: dict, context: Context) -> dict:

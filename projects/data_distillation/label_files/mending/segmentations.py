@@ -8,6 +8,7 @@ from pycocotools import mask as coco_mask
 
 from ..coco.box_checks import map_image_sizes
 from ..coco.tables import CocoFile
+from ..segmentations.areas import measure_area
 from ..segmentations.clipping import clip_polygon
 from ..segmentations.facts import (
     FEWEST_NUMBERS,
@@ -47,7 +48,13 @@ def mend_segmentations(file: CocoFile) -> Mended:
             if not (found and found[-1]):
                 break
             done, apply = MENDINGS[found[0]]
-            entry = dict(entry, segmentation=apply(value, place))
+            mended = apply(value, place)
+            # Of a polygon that only touches its image, nothing is left.
+            if not mended:
+                break
+            entry = dict(entry, segmentation=mended)
+            if found[0] == 'outside' and 'area' in entry:
+                entry['area'] = measure_area(mended) or entry['area']
             counts[done] += 1
         return entry
 

@@ -1,8 +1,10 @@
 """What a `segmentation` of a COCO file is, without its points."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...arguments import is_number
@@ -78,7 +80,7 @@ def look_at_polygons(value: list) -> Facts:
         `wrong` (no polygons), `not nested` (polygons in another form), `odd`
         (a polygon with an odd number of numbers), `short` (one of less than
         three points, which is fixable if another is longer) and `empty` (all
-        have no width or no height together).
+        have no width or no height together, or draw no pixel).
     """
     polygons = nest_polygons(value)
     if polygons is None:
@@ -92,9 +94,57 @@ def look_at_polygons(value: list) -> Facts:
         return Facts('short', f'{short[0]}', len(short) < len(polygons))
     left, top, right, bottom = bounds = find_bounds(polygons)
     if left < right and top < bottom:
+        # As polygons of training's `poly2mask`, thin ones may have no pixel.
+        if all(map(is_thin, polygons)) and not draws_pixels(polygons, bounds):
+            return Facts('empty')
         is_whole = any(all(type(n) is int for n in p) for p in polygons)
         return Facts(bounds=bounds, is_whole=is_whole)
     return Facts('empty')
+
+
+def is_thin(polygon: Sequence[float]) -> bool:
+    """Return whether a polygon is thinner than a pixel on average.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... in pixels of the image.
+
+    Returns:
+        Whether its area is less than half of its circumference, so that its
+        pixels must be counted to know whether there are any.
+    """
+    points = np.array(polygon, float).reshape(-1, 2)
+    following = np.roll(points, -1, axis=0)
+    # The shoelace formula.
+    twice = points[:, 0] @ following[:, 1] - points[:, 1] @ following[:, 0]
+    around = np.hypot(*(following - points).T).sum()
+    return bool(abs(twice) < around)
+
+
+def draws_pixels(polygons: Sequence[Sequence[float]], bounds: Bounds) -> bool:
+    """Return whether pycocotools draws a pixel for polygons.
+
+    Args:
+        polygons: The polygons, x1, y1, x2, y2, ... in pixels of the image.
+        bounds: Left, top, right and bottom of all, in pixels.
+
+    Returns:
+        Whether a pixel is set, be it in the image or outside; True if a side
+        is longer than `MAX_SIDE`.
+    """
+    left, top = map(math.floor, bounds[:2])
+    width, height = (
+        math.ceil(end) - start + 1
+        for start, end in zip((left, top), bounds[2:], strict=True)
+    )
+    if max(width, height) > MAX_SIDE:
+        return True
+    shift = np.array([left, top])
+    moved = [
+        (np.array(one, float).reshape(-1, 2) - shift).ravel().tolist()
+        for one in polygons
+    ]
+    drawn = coco_mask.frPyObjects(moved, height, width)
+    return bool(coco_mask.area(drawn).any())
 
 
 def nest_polygons(value: list) -> list[list] | None:
@@ -106,13 +156,12 @@ def nest_polygons(value: list) -> list[list] | None:
     Returns:
         A list of lists of numbers, which is `value` itself if that is one;
         `[[]]` for an empty list. Two or more lists of two numbers are taken
-        for the points of one polygon. None if it is anything else, or has an
-        empty list in it.
+        for the points of one polygon. None if it is anything else.
     """
     # Also an empty list, of which `all` is True.
     if all(map(is_number, value)):
         return [value]
-    if not all(isinstance(part, list) and part for part in value):
+    if not all(isinstance(part, list) for part in value):
         return None
     if all(all(map(is_number, part)) for part in value):
         # Points of one polygon, or polygons: none has only one point.
