@@ -460,7 +460,7 @@ def test_boxes_are_cut_at_the_edge_of_the_image(drawn, tmp_path):
     [
         ('{', 'is not JSON'),
         ('[{"id": 1}]', 'not of tasks of Label Studio'),
-        ('{"shapes": [{"shape_type": "polygon"}], "imageWidth": 1, '
+        ('{"shapes": [{"shape_type": "circle"}], "imageWidth": 1, '
          '"imageHeight": 1}', 'only rectangles'),
         ('{"shapes": []}', "KeyError 'imageWidth'"),
         ('{"shapes": [], "imagePath": 5, "imageWidth": 1, "imageHeight": 1}',
@@ -621,6 +621,80 @@ def test_masks_and_original_names_are_kept(drawn, tmp_path):
 
     assert updated.labeled['images'][-1]['file_name'] == '2.png'
     assert updated.labeled['annotations'][-1]['segmentation'] == polygon
+
+
+POLYGON = [[10.0, 20.0, 30.0, 20.0, 30.0, 40.0]]
+
+
+@pytest.mark.parametrize('tool', ['label studio', 'x-anylabeling'])
+def test_polygons_become_masks(drawn, tmp_path, tool):
+    size_wh = width, height = size_of(drawn, '2.png')
+    points = np.reshape(POLYGON, (-1, 2))
+    file = tmp_path / 'back.json'
+    if tool == 'label studio':
+        content = as_label_studio(drawn, {'2.png': [([0, 0, 9, 9], 'red')]})
+        (result,) = content[0]['annotations'][1]['result']
+        of_hundred = (100 * points / size_wh).tolist()
+        value = dict(points=of_hundred, polygonlabels=['red'], closed=True)
+        result.update(type='polygonlabels', value=value)
+    else:
+        shape = dict(shape_type='polygon', label='red', points=points.tolist())
+        content = dict(imagePath='2.png', shapes=[shape])
+        content |= dict(imageWidth=width, imageHeight=height)
+    file.write_text(json.dumps(content))
+
+    updated = update_sets(
+        drawn.labeled,
+        dict(images=drawn.truth['images'][2:]),
+        read_corrected(file),
+    )
+
+    label = updated.labeled['annotations'][-1]
+    np.testing.assert_allclose(label['segmentation'], POLYGON)
+    assert label['bbox'] == [10, 20, 20, 20]
+    # Half of the box, as pycocotools draws it.
+    assert label['area'] == pytest.approx(200, abs=20)
+
+
+@pytest.mark.parametrize('kind', ['brushlabels', 'rectangle', 'labels'])
+def test_regions_that_cannot_become_labels_are_named(drawn, tmp_path, kind):
+    content = as_label_studio(drawn, correct(drawn))
+    content[1]['annotations'][1]['result'][0]['type'] = kind
+    file = tmp_path / 'back.json'
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match=f"region of the type '{kind}': only"):
+        read_corrected(file)
+
+
+def test_polygon_of_two_points_is_refused(tmp_path):
+    shape = dict(shape_type='polygon', label='a', points=[[1, 2], [3, 4]])
+    content = dict(imagePath='a', shapes=[shape], imageWidth=9, imageHeight=9)
+    file = tmp_path / 'a.json'
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match="polygon of 'a' with 2 points"):
+        read_corrected(file)
+
+
+def test_area_is_that_of_the_mask_and_boxes_among_masks_are_counted(
+    drawn, tmp_path
+):
+    for one in drawn.labeled['annotations']:
+        one['segmentation'] = POLYGON
+    boxes = [([1.0, 2.0, 9.0, 9.0], 'red'), ([10.0, 20, 20, 20], 'green')]
+    coco = as_coco(drawn, {'2.png': boxes})
+    hollow = dict(size=[80, 80], counts=[0, 160, 80, 40, 6120])
+    coco['annotations'][0]['segmentation'] = hollow
+
+    updated = update(drawn, coco, tmp_path)
+
+    masked, bare = updated.labeled['annotations'][-2:]
+    assert (masked['area'], bare['area']) == (200, 81)
+    assert updated.notes[-1].startswith('1 of 2 labels that were taken over')
+    for one in drawn.labeled['annotations']:
+        one.pop('segmentation')
+    assert len(update(drawn, coco, tmp_path).notes) == len(updated.notes) - 1
 
 
 @pytest.mark.parametrize(

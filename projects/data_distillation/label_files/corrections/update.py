@@ -18,7 +18,9 @@ from ..coco.reading import (
 )
 from ..coco.schema import MIN_SIDE
 from ..coco.tables import CocoFile
-from .corrected import CorrectedImage
+from ..segmentations.areas import measure_area
+from .corrected_image import CorrectedImage
+from .notes import describe_maskless, describe_update
 
 
 @dataclass(frozen=True)
@@ -125,44 +127,11 @@ def update_sets(
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
         take_images(unlabeled, left),
-        describe_update(len(pairs), done, len(new)),
+        [
+            *describe_update(len(pairs), done, len(new)),
+            *describe_maskless(labeled['annotations'], done),
+        ],
     )
-
-
-def describe_update(
-    num_back: int, done: dict[str, list], num_new: int
-) -> list[str]:
-    """Say what an update did.
-
-    Args:
-        num_back: The number of images that came back.
-        done: The name of each checked image -> its labels, and with `partly`
-            a crowd with `UNCHECKED`, which is not counted as a label.
-        num_new: The number of these that were not labeled before.
-
-    Returns:
-        A line on what was taken over, then one on images of which only labels
-        were checked, and one on images that stay, if there are any.
-    """
-    labels = [label for of_image in done.values() for label in of_image]
-    num_rests = sum(UNCHECKED in label for label in labels)
-    num_labels = len(labels) - num_rests
-    notes = [
-        f'{len(done)} images with {num_labels} labels are taken over: '
-        f'{num_new} became labeled, {len(done) - num_new} got other labels'
-    ]
-    if num_rests:
-        notes.append(
-            'Only these labels are checked (--partly): outside of them, a '
-            f'training ignores {num_rests} images'
-        )
-    if waiting := num_back - len(done):
-        notes.append(
-            f'{waiting} images stay as they are, because they have no box or '
-            'nobody has annotated them (--empty-is-checked takes those '
-            'without a box, if all objects of the others are checked)'
-        )
-    return notes
 
 
 def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
@@ -267,8 +236,9 @@ def make_labels(
     Returns:
         The annotations in order, without `id` and `image_id`, with boxes (xywh
         in pixels) that are rounded to 1/100, and clipped to the image as far
-        as its size is known, and `area`, which is w * h. Other keys to keep
-        are in them as they are: a mask is not clipped.
+        as its size is known, and `area`: the pixels of the mask, or w * h
+        without a mask that can be drawn. Other keys to keep are in them as
+        they are: a mask is not clipped.
 
     Raises:
         CocoError: If a class is unknown, or a box is not finite, or after
@@ -303,7 +273,8 @@ def make_labels(
         label = dict(
             category_id=ids[name],
             bbox=bbox_xywh,
-            area=round(bbox_xywh[2] * bbox_xywh[3], 2),
+            area=measure_area(extra.get('segmentation'))
+            or round(bbox_xywh[2] * bbox_xywh[3], 2),
             iscrowd=0,
         )
         # `extra` last: its `iscrowd` replaces this one.
