@@ -12,15 +12,18 @@ import pytest
 from pycocotools import mask as coco_mask
 from report_files import HOSTILE, write_selection
 
+from projects.data_distillation.label_files.segmentations.svg_paths import (
+    make_path,
+)
 from projects.data_distillation.report import gallery as report_gallery
 from projects.data_distillation.report.gallery import (
     MAX_THUMBNAIL_BYTES,
     THUMBNAIL_SIDE,
     make_gallery,
-    make_path,
     make_thumbnail,
     sample_images,
 )
+from projects.data_distillation.report.report_tables import collect_notes
 from projects.data_distillation.report.shown_labels import read_labels
 
 
@@ -264,6 +267,29 @@ def test_masks_are_outlined(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    'broken',
+    [
+        [[1.0, 2.0, 3.0, 4.0]],
+        [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
+        dict(size=[100, 100], counts='abc'),
+        dict(size=[50, 200], counts=[0, 10000]),
+    ],
+)
+def test_broken_mask_of_the_truth_is_named_and_not_drawn(tmp_path, broken):
+    source = write_selection(tmp_path, masks=True)
+    labels = read_labels(source)
+    truth = json.loads(Path(source.truth).read_text())
+    truth['annotations'][0].update(segmentation=broken, id=77)
+
+    shown = make_gallery(labels, source, truth)['images']
+    notes = list(collect_notes(labels, None, truth))
+
+    assert [len(one) for i in shown for one in i['truth']].count(6) == 1
+    assert notes[-1].startswith('The masks of 1 true objects are broken')
+    assert 'annotation 77:' in notes[-1]
+
+
 def test_images_without_masks_have_no_outlines(tmp_path):
     _, gallery = made(tmp_path)
 
@@ -276,9 +302,10 @@ def test_empty_mask_has_no_outline_and_parts_have_lines_of_their_own():
     empty = coco_mask.encode(pixels)
     pixels[5:15, 10:30] = pixels[30:40, 900:1000] = 1
 
-    path = make_path(coco_mask.encode(pixels))
+    path = make_path(coco_mask.encode(pixels), THUMBNAIL_SIDE)
 
-    assert make_path(empty) == make_path(dict(size=[9, 9], counts=b'')) == ''
+    assert make_path(empty, 9) == ''
+    assert make_path(dict(size=[9, 9], counts=b''), 9) == ''
     assert path.count('M') == path.count('Z') == 2
     numbers = path.replace('M', ' ').replace('Z', ' ').split()
     points = np.array(numbers, float).reshape(-1, 2)

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-from pycocotools import mask as coco_mask
 
 from ..files.decoding import ImageError, decode_image, read_image_file
+from ..label_files.coco.contents import find_mask_fault
 from ..label_files.coco.matching import iter_boxes
 from ..label_files.column_matching.mask_ious import read_mask
-from ..label_files.segmentations.outlines import outline_mask
+from ..label_files.segmentations.svg_paths import make_path
 from ..pseudo_labels.quality.label_quality import Quality
 from ..pseudo_labels.selection.export import shorten_scores
 from ..pseudo_labels.selection.rule_options import list_options
@@ -32,8 +32,6 @@ GROUP_SIZE = 40
 # enough: in Base64, 200 of them take at most 200 * 56,000 * 4 / 3 = 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
-# Half a pixel of the thumbnail, which nobody sees in the outline of a mask.
-TOLERANCE = 0.5
 # A usual compromise between the size of a picture and its artifacts.
 JPEG_QUALITY = 80
 
@@ -234,7 +232,8 @@ def list_boxes(row: Mapping) -> list[list]:
     if 'masks' in row:
         size = [row['height'], row['width']]
         for box, counts in zip(boxes, row['masks'], strict=True):
-            box.append(make_path(dict(size=size, counts=counts)))
+            rle = dict(size=size, counts=counts)
+            box.append(make_path(rle, THUMBNAIL_SIDE))
     # Small boxes are drawn last, so that no large one covers them.
     return sorted(boxes, key=lambda box: -box[2] * box[3])
 
@@ -285,39 +284,16 @@ def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
         image: The COCO image that it is on.
 
     Returns:
-        One path, see `make_path`; none without a mask or a size. Errors of a
-        broken mask are those of `read_mask`.
+        One path, see `make_path`; none without a mask or a size, or if the
+        mask is broken.
     """
     mask = annotation.get('segmentation')
     if not mask or not {'height', 'width'} <= image.keys():
         return []
-    return [make_path(read_mask(mask, (image['height'], image['width'])))]
-
-
-def make_path(rle: dict) -> str:
-    """Draw the outline of a mask as an SVG path, in pixels of the image.
-
-    Args:
-        rle: The mask of the original image as compressed RLE.
-
-    Returns:
-        The path, with a closed line for each part; empty for an empty mask. It
-        may be off by `TOLERANCE` pixels of the thumbnail.
-    """
-    if not rle['counts'] or not coco_mask.area(rle):
-        return ''
-    height, width = rle['size']
-    tolerance = TOLERANCE * max(
-        height / THUMBNAIL_SIDE, width / THUMBNAIL_SIDE, 1
-    )
-    lines = []
-    for polygon in outline_mask(rle['counts'], (height, width)):
-        # A contour as OpenCV takes it; of floats, approxPolyDP wants float32.
-        points = np.array(polygon, np.float32).reshape(-1, 1, 2)
-        simple = cv2.approxPolyDP(points, tolerance, closed=True)
-        numbers = ' '.join(f'{number:.1f}' for number in simple.ravel())
-        lines.append(f'M{numbers}Z')
-    return ''.join(lines)
+    size_hw = image['height'], image['width']
+    if find_mask_fault(mask, size_hw):
+        return []
+    return [make_path(read_mask(mask, size_hw), THUMBNAIL_SIDE)]
 
 
 def make_picture(path: Path) -> dict:

@@ -183,7 +183,7 @@ def write_page(
         stages, is_label_free(trained_on), file.parent
     )
     if labels:
-        notes += collect_notes(labels, quality)
+        notes += collect_notes(labels, quality, truth if quality else None)
         content['facts'] += describe_labels(labels, source)
         content['by_class'] = make_class_table(labels, stages, quality)
         # A selection alone has no labeled images to compare with.

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..arguments import is_number
+from ..label_files.coco.contents import find_mask_fault, find_sizes
 from ..label_files.coco.measures import MASK_METRICS, METRICS
 from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
@@ -148,13 +149,14 @@ def format_step(step: Mapping) -> str:
 
 
 def collect_notes(
-    labels: StoredLabels, quality: Quality | None
+    labels: StoredLabels, quality: Quality | None, truth: Mapping | None = None
 ) -> Iterator[str]:
     """Collect what a reader must know about the labels.
 
     Args:
         labels: The detections and the selection.
         quality: The quality of the labels; None if the truth is unknown.
+        truth: A COCO object with the true objects; None if it is unknown.
 
     Yields:
         Sentences; none if there is nothing.
@@ -182,6 +184,31 @@ def collect_notes(
         yield (
             f'Precision and recall are those of {quality.num_images:,} '
             'randomly chosen images.'
+        )
+    yield from note_broken_masks(truth or dict(images=[], annotations=[]))
+
+
+def note_broken_masks(truth: Mapping) -> Iterator[str]:
+    """Say how many true masks are broken, so that they are not drawn.
+
+    Args:
+        truth: A COCO object with the true objects.
+
+    Yields:
+        At most one note.
+    """
+    sizes = find_sizes(truth)
+    broken = [
+        one
+        for one in truth['annotations']
+        if one.get('segmentation')
+        and find_mask_fault(one['segmentation'], sizes.get(one['image_id']))
+    ]
+    if broken:
+        yield (
+            f'The masks of {len(broken):,} true objects are broken, so that '
+            'they are not drawn; the first is that of annotation '
+            f'{broken[0].get("id")}: tools/check_coco.py says what to do'
         )
 
 
