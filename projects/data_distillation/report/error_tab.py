@@ -9,7 +9,7 @@ from ..pseudo_labels.quality.counts import Counts
 from ..pseudo_labels.quality.curves import MAX_NAMED
 from ..pseudo_labels.quality.label_quality import format_share
 from ..pseudo_labels.review.errors import KINDS, MISSED, SIZES, group_rare
-from ..pseudo_labels.selection.export import shorten_scores
+from ..pseudo_labels.selection.short_scores import shorten_scores
 from .gallery import Tab, make_picture
 from .shown_labels import GRID
 from .validation import JudgedModel, Validation, compare_images

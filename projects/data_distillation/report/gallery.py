@@ -17,8 +17,8 @@ from ..label_files.coco.matching import iter_boxes
 from ..label_files.column_matching.mask_ious import read_mask
 from ..label_files.segmentations.svg_paths import make_path
 from ..pseudo_labels.quality.label_quality import Quality
-from ..pseudo_labels.selection.export import shorten_scores
 from ..pseudo_labels.selection.rule_options import list_options
+from ..pseudo_labels.selection.short_scores import shorten_scores
 from .shown_labels import (
     LabelSource,
     StoredLabels,

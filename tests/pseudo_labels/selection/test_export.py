@@ -19,10 +19,12 @@ from projects.data_distillation.pseudo_labels.selection.export import (
     open_store,
     read_rules,
     read_wanted,
-    shorten_scores,
 )
 from projects.data_distillation.pseudo_labels.selection.selectors import (
     LabeledCounts,
+)
+from projects.data_distillation.pseudo_labels.selection.short_scores import (
+    shorten_scores,
 )
 
 FIXED = dict(type='FixedSelector', min_score=0.5)

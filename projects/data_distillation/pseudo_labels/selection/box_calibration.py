@@ -360,3 +360,21 @@ def check_box_calibration(is_wanted: bool, validation: dict | None) -> None:
             'calibrates_boxes needs the detections on the validation '
             'images and their truth, got validation=None'
         )
+
+
+def refuse_masks(calibrates: bool, has_masks: bool) -> None:
+    """Check that boxes of masks are not to be calibrated.
+
+    Args:
+        calibrates: Whether boxes are to be calibrated.
+        has_masks: Whether the detections have masks.
+
+    Raises:
+        ValueError: If they have, and boxes are to be calibrated.
+    """
+    if calibrates and has_masks:
+        raise ValueError(
+            'calibrates_boxes concerns boxes alone, but these detections have '
+            'masks, whose boxes follow from them: set it to False, or leave '
+            'out --calibrate-boxes'
+        )

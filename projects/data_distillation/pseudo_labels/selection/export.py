@@ -1,7 +1,6 @@
 """Turns stored detections into a COCO file of pseudo labels."""
 
 import datetime
-from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
@@ -21,11 +20,17 @@ from ...label_files.coco.reading import (
 )
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore, StoreError
-from .box_calibration import BoxCalibration, calibrate_chosen, fit_boxes
+from .box_calibration import (
+    BoxCalibration,
+    calibrate_chosen,
+    fit_boxes,
+    refuse_masks,
+)
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
+from .short_scores import map_by_class
 from .summary import summarize_selection
 
 
@@ -170,8 +175,8 @@ def export_pseudo_labels(
         out_file: The COCO file to write.
 
     Returns:
-        A summary for the user, see `summarize_selection`; before it, how boxes
-        were calibrated, if they were, and after it, the path of the file.
+        A summary, see `summarize_selection`; before it, how boxes were
+        calibrated, if they were, and after it, the path of the file.
 
     Raises:
         ValueError: If no image could be read, no image is left, or the rules
@@ -180,7 +185,7 @@ def export_pseudo_labels(
             classes, or the rules' validation or counted files cannot be used.
         OSError: If the file cannot be written.
     """
-    rules.check_masks('masks' in table.column_names)
+    refuse_masks(rules.calibrates_boxes, 'masks' in table.column_names)
     # One that cannot be read is not empty: it counts for nothing.
     is_read = pc.is_null(table['unreadable']).to_numpy()
     if not is_read.any():
@@ -319,18 +324,6 @@ def make_coco_images(table: pa.Table) -> pa.Table:
     return columns.add_column(0, 'id', ids)
 
 
-def shorten_scores(scores: np.ndarray) -> list[float | None]:
-    """Write float32 scores with the fewest digits that identify them.
-
-    Args:
-        scores: Shape (n,), float32.
-
-    Returns:
-        n numbers, in order; None for infinity and NaN, as JSON has neither.
-    """
-    return [float(str(s)) if np.isfinite(s) else None for s in scores]
-
-
 def describe_selection(
     selection: Selection, rules: SelectionRules, labeled: LabeledCounts
 ) -> dict:
@@ -382,20 +375,3 @@ def describe_selection(
             timespec='seconds'
         ),
     )
-
-
-def map_by_class(
-    classes: Sequence[str], scores: np.ndarray | None
-) -> dict[str, float | None] | None:
-    """Map the name of each class to its score.
-
-    Args:
-        classes: The names of the classes.
-        scores: Shape (number of classes,), float32, in their order, or None.
-
-    Returns:
-        Each score as `shorten_scores` writes it; None if there are no scores.
-    """
-    if scores is None:
-        return None
-    return dict(zip(classes, shorten_scores(scores), strict=True))

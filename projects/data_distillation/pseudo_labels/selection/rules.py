@@ -19,7 +19,7 @@ from ...label_files.coco.matching import (
 from ...label_files.coco.reading import CocoError, read_coco
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore
-from .box_calibration import check_box_calibration
+from .box_calibration import check_box_calibration, refuse_masks
 from .filters import build_filters, choose_regions, find_valid
 from .labeled_counts import name_counted
 from .option_table import SEGMENTATIONS
@@ -198,29 +198,13 @@ class SelectionRules:
         """
         # It goes into the file of labels, which is written hours later.
         json.dumps(self.config)
-        self.check_masks('segmentation' in provenance)
+        refuse_masks(self.calibrates_boxes, 'segmentation' in provenance)
         # What a selector lacks, it lacks without a detection, too.
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
         labeled = self.count(labeled)
         validation = self.match_validation(provenance, labeled)
         for selector in filter(None, (self.selector, self.ignore)):
             selector.choose(nothing, labeled, validation)
-
-    def check_masks(self, has_masks: bool) -> None:
-        """Check that boxes of masks are not to be calibrated.
-
-        Args:
-            has_masks: Whether the detections have masks.
-
-        Raises:
-            ValueError: If they have, and the rules calibrate boxes.
-        """
-        if self.calibrates_boxes and has_masks:
-            raise ValueError(
-                'calibrates_boxes concerns boxes alone, but these detections '
-                'have masks, whose boxes follow from them: set it to False, '
-                'or leave out --calibrate-boxes'
-            )
 
     def apply(
         self,
