@@ -98,3 +98,13 @@ def test_size_of_the_boxes_of_views_is_said(drawn, checkpoint, tmp_path):
     log = next((tmp_path / 'kept').rglob('*.log')).read_text()
     assert 'are the boxes of each view' in log
     assert len(DetectionStore(tmp_path / 'kept' / 'detections').read()) == 5
+
+
+def test_store_that_cannot_be_written_is_named(kept, call_tool, tmp_path):
+    (tmp_path / 'blocked').touch()
+
+    done = call_tool('merge_views', kept, tmp_path / 'blocked/again')
+
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: ')
+    assert 'blocked' in done.stderr

@@ -63,3 +63,11 @@ def test_results_that_cannot_be_written_are_named(name, drawn, call_tool):
     assert done.returncode == 0, done
 
     check(call_blocked(call_tool, drawn, name, OF_DETECTIONS[name]))
+
+
+def test_experiment_that_is_missing_is_named(call_tool, tmp_path):
+    done = call_tool('report', tmp_path / 'nowhere')
+
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: ')
+    assert 'nowhere' in done.stderr

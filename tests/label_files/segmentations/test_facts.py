@@ -54,6 +54,7 @@ def test_broken_text_ends_with_no_length(text, runs):
         ([[-10.0, 5, -30, 15, -30, 15.01]], Facts('empty')),
         ([TRIANGLE, [10.0, 5, 20, 5, 30, 5]], Facts(bounds=(0, 0, 30, 5))),
         ([[0.0, 1, 9, 1, 9, 1.5, 0, 1.5]], Facts(bounds=(0, 1, 9, 1.5))),
+        ([[-9.0, 5, -1, 5, -1, 5.5]], Facts(bounds=(-9, 5, -1, 5.5))),
         ([TRIANGLE, []], Facts('short', '0', is_fixable=True)),
         ([TRIANGLE], Facts(bounds=(0, 0, 4, 3.5))),
         ([[0, 0, 4, 0, 0, 3]], Facts(bounds=(0, 0, 4, 3), is_whole=True)),
