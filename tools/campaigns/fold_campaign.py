@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from label_campaign import DATA, ROOT, Split, call, run_all
+from label_campaign import DATA, ROOT, Split, run_all
 from planting_campaign import format_precision, plant
 
 from projects.data_distillation.experiment.stages.definition import Experiment
@@ -38,12 +38,7 @@ def measure(split: Split) -> None:
         OSError: If a file in the folder of the split cannot be written.
     """
     right = split.folder / 'right/labeled.json'
-    if not right.exists():
-        call(
-            'split_coco.py', split.val.with_name('train.json'),
-            '--count', NUM_LABELED, '--seed', split.split, '--keep-classes',
-            '--out', right.parent,
-        )  # fmt: skip
+    split.split_data(NUM_LABELED, right.parent)
     planted, changed, removed = plant(
         json.loads(right.read_bytes()), split.split
     )

@@ -116,17 +116,19 @@ class Split:
         detector = ROOT / 'configs/bccd_gfl_tiny/teacher.py'
         self.write_experiment(detector, '--image-size', side)
 
-    def split_data(self, count: int) -> None:
+    def split_data(self, count: int, folder: Path | None = None) -> None:
         """Choose the labeled images, unless that was done.
 
         Args:
             count: How many images are labeled.
+            folder: The folder of the parts; None for that of the split.
         """
-        if not (self.folder / 'labeled.json').exists():
+        folder = folder or self.folder
+        if not (folder / 'labeled.json').exists():
             call(
                 'split_coco.py', self.val.with_name('train.json'),
                 '--count', count, '--seed', self.split, '--keep-classes',
-                '--out', self.folder,
+                '--out', folder,
             )  # fmt: skip
 
     def write_experiment(self, detector: Path, *options: object) -> None:

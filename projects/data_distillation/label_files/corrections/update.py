@@ -18,7 +18,7 @@ from ..coco.reading import (
 )
 from ..coco.schema import MIN_SIDE
 from ..coco.tables import CocoFile
-from ..segmentations.areas import measure_area
+from ..segmentations.areas import measure_segmentation
 from .corrected_image import CorrectedImage
 from .notes import describe_maskless, describe_update
 
@@ -273,7 +273,7 @@ def make_labels(
         label = dict(
             category_id=ids[name],
             bbox=bbox_xywh,
-            area=measure_area(extra.get('segmentation'))
+            area=measure_segmentation(extra.get('segmentation'))
             or round(bbox_xywh[2] * bbox_xywh[3], 2),
             iscrowd=0,
         )

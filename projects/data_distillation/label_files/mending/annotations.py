@@ -10,7 +10,7 @@ from ..coco.box_checks import ANOTHER_FORMAT, map_image_sizes
 from ..coco.checks import check_file
 from ..coco.schema import is_bbox
 from ..coco.tables import CocoFile
-from ..segmentations.areas import measure_area
+from ..segmentations.areas import measure_segmentation
 from .entries import Mended, iterate_free_ids
 
 
@@ -123,7 +123,7 @@ def fill_area(annotation: dict, context: Context) -> dict:
     """
     if not is_bbox(annotation.get('bbox')):
         return annotation
-    area = measure_area(annotation.get('segmentation'))
+    area = measure_segmentation(annotation.get('segmentation'))
     w, h = annotation['bbox'][2:]
     return dict(annotation, area=area or w * h)
 

@@ -8,14 +8,14 @@ from pycocotools import mask as coco_mask
 
 from ..coco.box_checks import map_image_sizes
 from ..coco.tables import CocoFile
-from ..segmentations.areas import measure_area
-from ..segmentations.clipping import clip_polygon
+from ..segmentations.areas import measure_segmentation
 from ..segmentations.facts import (
     FEWEST_NUMBERS,
     Facts,
     nest_polygons,
     read_rle,
 )
+from ..segmentations.polygons import clip_polygons
 from .entries import Mended, replace_entries
 from .mask_checks import Place, describe_segmentation, find_turn
 
@@ -54,7 +54,7 @@ def mend_segmentations(file: CocoFile) -> Mended:
                 break
             entry = dict(entry, segmentation=mended)
             if found[0] == 'outside' and 'area' in entry:
-                entry['area'] = measure_area(mended) or entry['area']
+                entry['area'] = measure_segmentation(mended) or entry['area']
             counts[done] += 1
         return entry
 
@@ -139,12 +139,8 @@ def clip_to_image(value: list, place: Place) -> list:
         polygon of which less than three points are left is left out; the list
         is empty if no other is left.
     """
-    clipped = (clip_polygon(one, place.size_wh or (0, 0)) for one in value)
-    return [
-        [round(number, 2) for number in one]
-        for one in clipped
-        if len(one) >= FEWEST_NUMBERS
-    ]
+    clipped = clip_polygons(value, place.size_wh or (0, 0))
+    return [[round(number, 2) for number in one] for one in clipped]
 
 
 # Kind of problem -> what was done, and the function that does it.

@@ -55,7 +55,7 @@ def as_one_polygon(
 
 
 def clip_polygons(
-    polygons: Sequence[Sequence[float]], size_wh: tuple[int, int]
+    polygons: Sequence[Sequence[float]], size_wh: Sequence[float]
 ) -> list[list[float]]:
     """Clip polygons to their image.
 
