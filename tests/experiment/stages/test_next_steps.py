@@ -7,6 +7,7 @@ from projects.data_distillation.experiment.stages.next_steps import (
     describe_teacher,
     give_verdict,
     warn_of_labels,
+    warn_of_passes,
     warn_of_teacher,
 )
 
@@ -55,6 +56,17 @@ def test_labels_that_are_mostly_wrong_are_warned_of():
     assert '(10% to 30%)' in line
     assert 'Ctrl-C' in line
     assert not list(warn_of_labels(expect(0.25, 0.4)))
+
+
+def test_student_that_sees_its_images_seldom_is_warned_of():
+    (line,) = warn_of_passes(3.85)
+
+    assert 'sees each pseudo-labeled image 3.9 times' in line
+    assert 'at least 4.4 times' in line
+    assert '--student-iterations' in line
+    assert 'Ctrl-C' in line
+    assert not list(warn_of_passes(4.4))
+    assert not list(warn_of_passes(None))
 
 
 def test_verdict_parts_the_gain_from_the_longer_schedule():

@@ -183,6 +183,7 @@ def test_what_decides_is_told_before_the_student(results, done):
     assert re.search(r'class .* min_score .* kept', before)
     assert re.search(r'warning: class .* has no pseudo label', before)
     assert 'became pseudo labels: work/annotate/pseudo_labels.json' in before
+    assert 'sees each pseudo-labeled image 2.8 times' in before
 
 
 @pytest.mark.slow

@@ -16,14 +16,7 @@ from .overrides import (
     override_loader,
     override_run,
 )
-from .plan import (
-    MIN_IMAGES_SEEN,
-    MIN_STUDENT_FACTOR,
-    Data,
-    ExperimentOptions,
-    Plan,
-    compute_iterations,
-)
+from .plan import Plan
 from .schedule import Schedule
 
 MAX_NAMES = 8  # The number of classes whose names are shown.
@@ -323,78 +316,3 @@ def describe_classes(names: Sequence[str]) -> str:
     shown = names[:MAX_NAMES]
     more = ['...'] if len(names) > len(shown) else []
     return f'{len(names)}: {", ".join([*shown, *more])}'
-
-
-def explain_lengths(
-    detector: DetectorConfig,
-    data: Data,
-    plan: Plan,
-    options: ExperimentOptions,
-) -> Iterator[str]:
-    """Say how long the trainings are, and why.
-
-    Args:
-        detector: The detector, whose schedule can be read, see `Schedule.of`.
-        data: The data of the experiment.
-        plan: The numbers of the experiment.
-        options: The options of the user.
-
-    Yields:
-        Lines for the user.
-    """
-    schedule, balance = Schedule.of(detector.cfg), plan.balance
-    teacher = explain_teacher_length(schedule, data, plan, options)
-    student = 'as given'
-    if not options.student_iterations:
-        num_images = data.labeled.count + data.unlabeled.count
-        student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
-        if not options.iterations:
-            student = f'as many epochs of {num_images:,} images, but {student}'
-    yield f'teacher     {plan.iterations:,} iterations: {teacher}'
-    yield f'student     {plan.student_iterations:,} iterations: {student}'
-    if balance > 1:
-        share = detector.train_dataset.oversample_thr
-        yield (
-            '            images with a class that less than '
-            f'{share:.3g} of the images have come more often: '
-            f'{balance:.3g} times on average (ClassBalancedDataset, for '
-            'pseudo labels too)'
-        )
-    if schedule.images_per_iteration:
-        yield '            the learning rate is proportional to the batch size'
-    else:
-        yield "            the learning rate is that of the detector's config"
-
-
-def explain_teacher_length(
-    schedule: Schedule,
-    data: Data,
-    plan: Plan,
-    options: ExperimentOptions,
-) -> str:
-    """Say why the training of the teacher is as long as it is.
-
-    Args:
-        schedule: The schedule of the detector's config.
-        data: The data of the experiment.
-        plan: The numbers of the experiment.
-        options: The options of the user.
-
-    Returns:
-        A text for the user. It warns of a given length below the default.
-    """
-    step = plan.batch_size * plan.num_processes
-    epochs = schedule.count_epochs(step, plan.balance)
-    default = compute_iterations(data.labeled.count, epochs, step)
-    if options.iterations and options.iterations < default:
-        return (
-            f'as given, fewer than the {default:,} of the default. A teacher '
-            'that has learned too little makes labels that harm '
-            '(docs/no_gain.md)'
-        )
-    if options.iterations:
-        return 'as given'
-    if epochs * data.labeled.count < MIN_IMAGES_SEEN:
-        return f'through {MIN_IMAGES_SEEN:,} images, the least that is used'
-    factors = schedule.explain_epochs(plan.balance)
-    return f"{epochs:.3g} epochs{factors} as in the detector's config"

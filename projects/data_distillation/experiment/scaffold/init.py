@@ -22,7 +22,6 @@ from .changes import (
     describe_label_kind,
     describe_sizes,
     describe_weights,
-    explain_lengths,
     list_changes,
 )
 from .data import Sources
@@ -37,6 +36,7 @@ from .plan import (
     Plan,
     ViewRecipe,
     compute_iterations,
+    explain_lengths,
 )
 from .schedule import Schedule
 from .stage_configs import NewExperiment

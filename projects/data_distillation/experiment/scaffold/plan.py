@@ -1,9 +1,11 @@
 """The data and the numbers that a new experiment is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .config_text import Expression
+from .detector import DetectorConfig
+from .schedule import Schedule
 
 # The least number of images that a training sees: 600 steps of 8 images, as
 # many as the teacher of the digits (configs/digits) needs for its 30 images.
@@ -178,6 +180,19 @@ class Plan:
     balance: float = 1.0
     selector: Mapping | None = None
 
+    def count_passes(self, num_unlabeled: int) -> float:
+        """Count how often the student sees each unlabeled image.
+
+        Args:
+            num_unlabeled: The number of unlabeled images, at least 1.
+
+        Returns:
+            The mean over the images.
+        """
+        share = self.ratio[1] / sum(self.ratio)
+        step = self.batch_size * self.num_processes
+        return self.student_iterations * step * share / num_unlabeled
+
 
 @dataclass(frozen=True)
 class ExperimentOptions:
@@ -250,3 +265,81 @@ def compute_iterations(
     """
     seen = max(epochs * num_images, min_images)
     return max(round(seen / images_per_step), 1)
+
+
+def explain_lengths(
+    detector: DetectorConfig,
+    data: Data,
+    plan: Plan,
+    options: ExperimentOptions,
+) -> Iterator[str]:
+    """Say how long the trainings are, and why.
+
+    Args:
+        detector: The detector, whose schedule can be read, see `Schedule.of`.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Yields:
+        Lines for the user.
+    """
+    schedule, balance = Schedule.of(detector.cfg), plan.balance
+    teacher = explain_teacher_length(schedule, data, plan, options)
+    student = 'as given'
+    if not options.student_iterations:
+        num_images = data.labeled.count + data.unlabeled.count
+        student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
+        if not options.iterations:
+            student = f'as many epochs of {num_images:,} images, but {student}'
+    yield f'teacher     {plan.iterations:,} iterations: {teacher}'
+    yield f'student     {plan.student_iterations:,} iterations: {student}'
+    if data.unlabeled.count:
+        passes = plan.count_passes(data.unlabeled.count)
+        yield f'            it sees each unlabeled image {passes:.1f} times'
+    if balance > 1:
+        share = detector.train_dataset.oversample_thr
+        yield (
+            '            images with a class that less than '
+            f'{share:.3g} of the images have come more often: '
+            f'{balance:.3g} times on average (ClassBalancedDataset, for '
+            'pseudo labels too)'
+        )
+    if schedule.images_per_iteration:
+        yield '            the learning rate is proportional to the batch size'
+    else:
+        yield "            the learning rate is that of the detector's config"
+
+
+def explain_teacher_length(
+    schedule: Schedule,
+    data: Data,
+    plan: Plan,
+    options: ExperimentOptions,
+) -> str:
+    """Say why the training of the teacher is as long as it is.
+
+    Args:
+        schedule: The schedule of the detector's config.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Returns:
+        A text for the user. It warns of a given length below the default.
+    """
+    step = plan.batch_size * plan.num_processes
+    epochs = schedule.count_epochs(step, plan.balance)
+    default = compute_iterations(data.labeled.count, epochs, step)
+    if options.iterations and options.iterations < default:
+        return (
+            f'as given, fewer than the {default:,} of the default. A teacher '
+            'that has learned too little makes labels that harm '
+            '(docs/no_gain.md)'
+        )
+    if options.iterations:
+        return 'as given'
+    if epochs * data.labeled.count < MIN_IMAGES_SEEN:
+        return f'through {MIN_IMAGES_SEEN:,} images, the least that is used'
+    factors = schedule.explain_epochs(plan.balance)
+    return f"{epochs:.3g} epochs{factors} as in the detector's config"

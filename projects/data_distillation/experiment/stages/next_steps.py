@@ -107,6 +107,26 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
         )
 
 
+def warn_of_passes(passes: float | None) -> Iterator[str]:
+    """Warn of a student that sees its pseudo-labeled images too seldom.
+
+    Args:
+        passes: How often it sees each of them, see `count_passes`; None if
+            that is not known.
+
+    Yields:
+        At most one line; none for `MIN_PASSES` or more.
+    """
+    if passes is not None and passes < MIN_PASSES:
+        yield (
+            'warning: the student sees each pseudo-labeled image '
+            f'{passes:.1f} times; those that are known to gain saw it at '
+            f'least {MIN_PASSES} times (docs/no_gain.md). '
+            '--student-iterations and --overwrite of tools/init_experiment.py '
+            f'make its training longer. {STOP}'
+        )
+
+
 def give_verdict(
     mean_aps: Mapping[str, float],
     interval: Mapping | None = None,

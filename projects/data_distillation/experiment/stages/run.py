@@ -23,6 +23,7 @@ from .next_steps import (
     advise_on_gain,
     describe_teacher,
     warn_of_labels,
+    warn_of_passes,
     warn_of_teacher,
 )
 from .stage_results import require_checkpoint
@@ -265,7 +266,7 @@ class Distillation:
         return figures
 
     def _measure_labels(self, labels: Path) -> dict:
-        """Count the labels; if the truth is known, measure their quality."""
+        """Return the number and, if possible, the quality of the labels."""
         experiment = self.stages.experiment
         if experiment.unlabeled_truth:
             quality = measure_pseudo_labels(labels, experiment.unlabeled_truth)
@@ -280,6 +281,8 @@ class Distillation:
             quality['images'],
             self.stages.launcher.num_processes,
         )
+        for line in warn_of_passes(passes):
+            say(line)
         return quality if passes is None else dict(quality, passes=passes)
 
 

@@ -1,0 +1,47 @@
+"""The numbers of a new experiment, and their reasons."""
+
+import pytest
+
+from projects.data_distillation.experiment.scaffold.detector import (
+    DetectorConfig,
+)
+from projects.data_distillation.experiment.scaffold.init import make_plan
+from projects.data_distillation.experiment.scaffold.plan import (
+    Data,
+    ExperimentOptions,
+    Images,
+    explain_lengths,
+)
+
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+HARM = 'makes labels that harm (docs/no_gain.md)'
+
+
+@pytest.mark.parametrize(
+    ('num_labeled', 'iterations', 'words'),
+    [
+        # 12 epochs of 400 images are as many as the least, 399 are fewer.
+        (400, None, "2,400 iterations: 12 epochs as in the detector's config"),
+        (399, None, '2,400 iterations: through 4,800 images, the least that'),
+        (399, 2400, '2,400 iterations: as given'),
+        (399, 2399, '2,399 iterations: as given, fewer than the 2,400 of the'),
+    ],
+)
+def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
+    images = Images('labeled.json', 'images/', num_labeled)
+    detector = DetectorConfig.read(RETINANET)
+    data = Data(('a',), images, Images('', 'more/', 100), images)
+    options = ExperimentOptions(ratio=(6, 4), iterations=iterations)
+    plan = make_plan(detector, data, options)
+
+    teacher, student, passes, rate = explain_lengths(
+        detector, data, plan, options
+    )
+
+    assert teacher.startswith(f'teacher     {words}')
+    assert (HARM in teacher) == (iterations == 2399)
+    assert "at least 2 times the teacher's" in student
+    # Two images in a batch, and 4 of 10 are pseudo-labeled: 0.8 of 100.
+    number = plan.student_iterations * 0.8 / 100
+    assert passes.endswith(f'sees each unlabeled image {number:.1f} times')
+    assert 'learning rate' in rate
