@@ -138,6 +138,15 @@ WRONG = [
         True,
     ),
     ('not nested', [[SHAPE[i : i + 2] for i in (0, 2, 4)]], 'points', True),
+    ('not plain', encode(MASK, size=[60.0, 90.0]), 'is RLE in a list', True),
+    ('not plain', [encode(MASK)], 'is RLE in a list', True),
+    (
+        'not plain',
+        [dict(size=[60, 90], counts=[float(n) for n in runs_of(MASK)])],
+        'is RLE in a list',
+        True,
+    ),
+    ('wrong', [encode(MASK), encode(MASK)], 'is no list of polygons', False),
     ('of another size', encode(MASK[:50]), r'has the size \[50, 90\]', False),
     ('of swapped sides', encode(MASK, size=[90, 60]), 'swapped', True),
     ('of swapped sides', encode(MASK.T), 'are swapped', True),
@@ -191,7 +200,7 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
     # Three of four points are no longer in the box.
     assert not any(fixable for _, _, fixable in left)
     shape = read_mask(mended['annotations'][1]['segmentation'], SIZE_HW)
-    if kind == 'of swapped sides':
+    if kind in ('of swapped sides', 'not plain'):
         assert left == [] and (coco_mask.decode(shape) == MASK).all()
     if kind == 'outside':
         inside = coco_mask.decode(rle_of([SHIFTED]))
@@ -201,7 +210,11 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
 
 
 def test_mended_file_trains_on_all_its_polygons(tmp_path):
-    values = [one[1] for one in WRONG if one[3] and isinstance(one[1], list)]
+    values = [
+        value
+        for kind, value, _, is_fixable in WRONG
+        if is_fixable and isinstance(value, list) and kind != 'not plain'
+    ]
     mended, _ = mend_file(CocoFile.of('a.json', content_of(*values)))
     file = tmp_path / 'mended.json'
     file.write_text(json.dumps(mended))

@@ -21,6 +21,11 @@ FAULTS = {
         'has points or numbers where MMDetection expects lists of numbers',
         'write [[x1, y1, x2, y2, ...]]',
     ),
+    'not plain': (
+        'is RLE in a list, or with numbers that are no integers, so that '
+        'training on masks fails or ignores the object',
+        'write size=[height, width] and `counts` as COCO does',
+    ),
     'empty': (
         'has no pixel, so that training on masks fails or ignores the object',
         'outline the object',

@@ -14,6 +14,7 @@ from ..segmentations.facts import (
     Facts,
     nest_polygons,
     read_rle,
+    write_plain_rle,
 )
 from ..segmentations.polygons import clip_polygons
 from .entries import Mended, replace_entries
@@ -73,6 +74,19 @@ def nest_value(value: list, place: Place) -> list | None:
         anything else.
     """
     return nest_polygons(value)
+
+
+def write_integers(value: dict | list, place: Place) -> dict | None:
+    """Write RLE with integers, and not in a list.
+
+    Args:
+        value: The RLE, or a list of one.
+        place: It is not used.
+
+    Returns:
+        A new dict, see `write_plain_rle`.
+    """
+    return write_plain_rle(value)
 
 
 def drop_short(value: list, place: Place) -> list:
@@ -146,6 +160,7 @@ def clip_to_image(value: list, place: Place) -> list:
 # Kind of problem -> what was done, and the function that does it.
 MENDINGS: dict[str, tuple[str, Callable]] = {
     'not nested': ('polygons written as lists of numbers', nest_value),
+    'not plain': ('RLE written with integers', write_integers),
     'short': ('polygons of less than 3 points dropped', drop_short),
     'of swapped sides': ('masks with their sides swapped', swap_sides),
     'outside': ('polygons clipped', clip_to_image),

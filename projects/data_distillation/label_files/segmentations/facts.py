@@ -56,13 +56,16 @@ class Facts:
 
         Returns:
             The facts. A value of another type than dict or list is `wrong`,
-            and a list of nothing, such as `[]`, `[[]]` or `[null]`, is
-            `empty`. See `look_at_polygons` and `look_at_mask` for the others.
+            a list of one RLE is `not plain`, and a list of nothing, such as
+            `[]`, `[[]]` or `[null]`, is `empty`. See `look_at_polygons` and
+            `look_at_mask` for the others.
         """
         if isinstance(value, dict):
             return look_at_mask(value)
         if not isinstance(value, list):
             return cls('wrong', f'is {type(value).__name__}')
+        if write_plain_rle(value):
+            return cls('not plain', is_fixable=True)
         # `any` takes zeros for nothing, but [0, 0] has numbers.
         if not any(value) and 0 not in value:
             return cls('empty')
@@ -223,11 +226,14 @@ def look_at_mask(value: dict) -> Facts:
         value: The dict, of any content.
 
     Returns:
-        The facts. What is no RLE (see `read_rle`) is `wrong`, RLE of another
-        number of pixels than its `size` has, or with a broken text, is
+        The facts. What is RLE but for its numbers (see `write_plain_rle`) is
+        `not plain`, and what is no RLE (see `read_rle`) is `wrong`. RLE of
+        another number of pixels than its `size` has, or with a broken text, is
         `counts`, and RLE without a pixel that is set is `empty`.
     """
     rle = read_rle(value)
+    if rle is None and write_plain_rle(value):
+        return Facts('not plain', is_fixable=True)
     if rle is None:
         return Facts('wrong', 'is no RLE: `size` [height, width] and `counts`')
     height, width = rle['size']
@@ -291,6 +297,40 @@ def read_rle(value: dict) -> dict | None:
         # pycocotools takes runs of any sum, so `count_pixels` compares them.
         return dict(size=size, counts=counts)
     return coco_mask.frPyObjects(dict(size=size, counts=counts), *size)
+
+
+def write_plain_rle(value: dict | list) -> dict | None:
+    """Write RLE as COCO has it: not in a list, and with integers.
+
+    Args:
+        value: What should be RLE, or a list, of any content.
+
+    Returns:
+        A new dict with `size` and `counts`, whose whole floats have become
+        integers. None if it is no RLE after that, see `read_rle`.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, dict):
+        return None
+    plain = {key: as_integers(value.get(key)) for key in ('size', 'counts')}
+    return plain if read_rle(plain) else None
+
+
+def as_integers(value: object) -> object:
+    """Return a list with its whole floats as integers.
+
+    Args:
+        value: A value of any type.
+
+    Returns:
+        A new list, in order; what is no list as it is.
+    """
+    if not isinstance(value, list):
+        return value
+    return [
+        int(n) if isinstance(n, float) and n.is_integer() else n for n in value
+    ]
 
 
 def count_pixels(rle: dict) -> int:
