@@ -77,6 +77,22 @@ def test_what_changes_no_weight_is_not_noticed(cfg, tmp_path, option):
     assert differing(cfg, tmp_path, **option) == []
 
 
+def test_other_pretrained_weights_are_noticed(cfg, tmp_path):
+    weights = dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    cfg.model.backbone = dict(init_cfg=weights)
+    other = {'model.backbone.init_cfg.checkpoint': 'torchvision://resnet18'}
+
+    (change,) = differing(cfg, tmp_path, **other)
+
+    assert change.startswith('model.backbone.init_cfg.checkpoint was ')
+    # Earlier versions did not write which weights these were.
+    settings = collect_training_settings(cfg, 0)
+    del settings['model']['backbone']['init_cfg']['checkpoint']
+    write_settings(tmp_path, settings)
+    now = collect_training_settings(cfg, 0)
+    assert list_differences(tmp_path, now) == []
+
+
 def test_change_of_a_labeled_file_is_noticed(cfg, tmp_path):
     write_settings(tmp_path, collect_training_settings(cfg, 0))
     file = tmp_path / 'train.json'

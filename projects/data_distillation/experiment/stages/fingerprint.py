@@ -34,11 +34,9 @@ NO_EFFECT = {
     'persistent_workers',
     'pin_memory',
     'prefetch_factor',
-    'logger',
-    'timer',
-    'checkpoint',
-    'visualization',
 }
+# The same of `default_hooks`. `checkpoint` of a model names its weights.
+HOOKS_WITHOUT_EFFECT = {'logger', 'timer', 'checkpoint', 'visualization'}
 # The images of each COCO file, see `image_states.hash_images`.
 IMAGE_FILES = 'image_files'
 # The files of weights that a training begins with, see `hash_weights`.
@@ -126,6 +124,9 @@ def pick_keys(cfg: Config, keys: Sequence[str]) -> dict:
         Key -> value, without what has no effect.
     """
     part = {key: cfg.to_dict()[key] for key in keys if key in cfg}
+    if hooks := part.get('default_hooks'):
+        kept = hooks.keys() - HOOKS_WITHOUT_EFFECT
+        part['default_hooks'] = {key: hooks[key] for key in sorted(kept)}
     return json.loads(json.dumps(drop_effectless(part), default=str))
 
 
@@ -236,7 +237,11 @@ def list_differences(folder: Path, settings: dict) -> list[str]:
     for key in ADDED_LATER & settings.keys() - written.keys():
         written[key] = settings[key]
     before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))
-    keys = before.keys() | now.keys()
+    # Earlier versions left out each `checkpoint` in a model.
+    left_out = {
+        key for key in now if (key[0], key[-1]) == ('model', 'checkpoint')
+    }
+    keys = before.keys() | (now.keys() - left_out)
     changed = [key for key in keys if before.get(key) != now.get(key)]
     return [
         describe_change(key, before.get(key), now.get(key))
