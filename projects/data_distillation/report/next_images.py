@@ -220,7 +220,11 @@ def choose_next_images(
         KeyError: If a filter of these has an unknown type.
     """
     values, notes = estimate_values(source)
-    candidates = find_candidates(values.values, count)
+    is_unlabeled = None
+    if (unlabeled := source.find_unlabeled()) is not None:
+        names = source.labels.table['file_name'].to_pylist()
+        is_unlabeled = np.array([name in unlabeled for name in names])
+    candidates = find_candidates(values.values, count, is_unlabeled)
     choice, more = compare_candidates(
         source, values.values, candidates, count, detector
     )

@@ -271,12 +271,12 @@ def review_labels(
         StoreError: If the detections cannot be read.
         CocoError: If the labels cannot be used, have other classes, or none of
             their images has detections.
-        KeyError: If the provenance of the detections names no classes.
     """
     store = open_store(detections)
     made_by = store.require_provenance()
     coco = read_truth(ann_file)
-    check_classes(made_by['classes'], coco['categories'], ann_file)
+    if 'classes' in made_by:  # Stores of earlier versions do not name them.
+        check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()
     names = pa.array([image['file_name'] for image in coco['images']])
     table = keep_readable(table)

@@ -8,7 +8,11 @@ from mmengine.config import Config
 from torch import nn
 
 from ..files.digest import compute_sha256
-from ..label_files.coco.reading import CocoError, read_coco
+from ..label_files.coco.reading import (
+    CocoError,
+    read_labeled,
+    read_unlabeled,
+)
 from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
 from ..pseudo_labels.detections.store import StoreError
 from ..pseudo_labels.review.calibration import Calibration, calibrate_scores
@@ -173,6 +177,25 @@ class WorkFolder:
         except CheckpointError as error:
             return None, str(error)
 
+    def find_unlabeled(self) -> set[str] | None:
+        """Name the images that are unlabeled now.
+
+        The store of the detections keeps those that were labeled since.
+
+        Returns:
+            The file names in the file of the unlabeled images; None if the
+            stage reads a folder, or the file cannot be read.
+        """
+        data = self.config.test_dataloader.dataset
+        file = Path(data.get('data_root') or '', data.get('ann_file') or '')
+        if file.suffix != '.json' or not file.is_file():
+            return None
+        try:
+            images = read_unlabeled(file)['images']
+        except CocoError:
+            return None
+        return {image['file_name'] for image in images}
+
     def list_labeled(self) -> list[str]:
         """List the paths of the labeled images.
 
@@ -186,7 +209,7 @@ class WorkFolder:
             ValueError: If no hook names labeled images.
             KeyError: If the hook names no `ann_file`.
         """
-        images = read_coco(self.labeled['ann_file'], 'images')['images']
+        images = read_labeled(self.labeled['ann_file'])['images']
         folder = Path(self.labeled.get('img_prefix', ''))
         return [str(folder / image['file_name']) for image in images]
 

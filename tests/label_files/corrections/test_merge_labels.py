@@ -294,6 +294,28 @@ def test_labels_of_images_that_are_taken_leave_the_unlabeled_file(
     assert found.unlabeled['annotations']
 
 
+def test_name_of_an_image_in_both_sets_is_refused(drawn, tmp_path):
+    file = tmp_path / 'back.json'
+    file.write_text(json.dumps(as_coco(drawn, correct(drawn))))
+
+    with pytest.raises(CocoError, match="'1.png' is the name of a labeled an"):
+        update_sets(drawn.labeled, drawn.truth, read_corrected(file))
+
+
+def test_renamed_image_is_found_by_its_present_name(drawn, tmp_path):
+    coco = as_coco(drawn, {'2.png': [([1.0, 2.0, 9.0, 9.0], 'red')]})
+    name = coco['images'][0]['file_name'] = roboflow_name('2.png')
+    coco['images'][0]['extra'] = dict(name='2.png')
+    file = tmp_path / 'back.json'
+    file.write_text(json.dumps(coco))
+    (image,) = (i for i in drawn.truth['images'] if i['file_name'] == '2.png')
+    unlabeled = dict(images=[dict(image, file_name=name)])
+
+    updated = update_sets(drawn.labeled, unlabeled, read_corrected(file))
+
+    assert updated.labeled['images'][-1]['file_name'] == name
+
+
 def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
     coco = as_coco(drawn, correct(drawn), roboflow_name)
     for image in [*drawn.truth['images'], *drawn.labeled['images']]:
@@ -396,6 +418,10 @@ def set_width(width):
     return change
 
 
+def rotate_box(coco):
+    coco['annotations'][0]['attributes'] = dict(rotation=30.0)
+
+
 def rename_class(coco):
     coco['categories'][1]['name'] = 'Red'
 
@@ -416,6 +442,7 @@ def resize(coco):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
+        (rotate_box, 'rotated by 30.0 degrees'),
         (rename_class, "class 'Red', which the labeled set does not have"),
         (rename_image, "'other.png' is in neither set"),
         (repeat_image, 'came back twice'),

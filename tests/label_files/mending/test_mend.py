@@ -524,6 +524,40 @@ def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
     assert result == right()
 
 
+@pytest.mark.parametrize('layout', ['xyxy', 'cxcywh'])
+def test_boxes_made_of_polygons_are_not_converted(layout):
+    content = right()
+    first, *_ = content['annotations']
+    first['segmentation'] = [[1.0, 1, 4, 1, 4, 4]]
+    for annotation in content['annotations']:
+        x, y, w, h = annotation['bbox']
+        other = dict(
+            xyxy=[x, y, x + w, y + h], cxcywh=[x + w / 2, y + h / 2, w, h]
+        )
+        annotation['bbox'] = other[layout]
+    first['bbox'] = None
+
+    result = mended(content, box_format=BoxFormat(layout))
+
+    assert result['annotations'][0]['bbox'] == [1, 1, 3, 3]
+    assert result['annotations'][1:] == right()['annotations'][1:]
+
+
+def test_missing_box_of_a_resized_image_is_that_of_its_new_polygon(tmp_path):
+    folder = write_images(tmp_path, right())
+    content = before_resizing()
+    for annotation in content['annotations']:
+        annotation['bbox'] = [2 * v for v in annotation['bbox']]
+    content['annotations'][0].update(
+        bbox=None, segmentation=[[2.0, 2, 8, 2, 8, 8]]
+    )
+
+    result = mended(content, folder=folder, are_resized=True)
+
+    assert result['annotations'][0]['bbox'] == [1, 1, 3, 3]
+    assert result['annotations'][0]['segmentation'] == [[1, 1, 4, 1, 4, 4]]
+
+
 @pytest.mark.parametrize('layout', ['xywh', 'cxcywh'])
 def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
     write_images(tmp_path / 'images', right())

@@ -67,6 +67,12 @@ def detect_by_folds(
         OSError: If a file in the folder cannot be written.
     """
     experiment = stages.experiment
+    if experiment.teachers:
+        raise ValueError(
+            f'the teacher of {experiment.folder} is given, so that no other '
+            'can be trained on the images of other folds: give the detections '
+            'of a teacher that was not trained on these labels'
+        )
     configs = {stage: experiment.load(stage) for stage in FOLD_STAGES}
     labeled = find_labeled(configs['teacher'])
     file = Path(labeled.get('data_root') or '', labeled['ann_file'])

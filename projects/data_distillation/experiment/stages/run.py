@@ -274,7 +274,10 @@ class Distillation:
             content = json.loads(labels.read_bytes())
             quality = dict(
                 images=len(content['images']),
-                instances=len(content['annotations']),
+                instances=sum(
+                    not one.get('iscrowd')
+                    for one in content.get('annotations', ())
+                ),
             )
         passes = count_passes(
             experiment.load('student'),

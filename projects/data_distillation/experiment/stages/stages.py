@@ -322,7 +322,9 @@ class Stages:
         model = self.experiment.load('validate').model
         if model.get('masks') is not None:
             return  # Those of single views are not stored.
-        candidates = store.require_provenance()['views']
+        if store.provenance is None:
+            return  # Somebody has deleted them.
+        candidates = store.provenance['views']
         numbers = find_numbers(candidates, as_json(model.get('views')))
         if numbers is None:
             return  # Somebody has changed the choice.

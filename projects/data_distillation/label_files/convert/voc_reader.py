@@ -249,8 +249,13 @@ class VocReader:
             The file name of the image; None if there is none, or if there are
             several and the XML file does not say which it is.
         """
-        # The two folders may be divided in other ways.
-        names = by_stem.get(stem) or by_last.get(posixpath.basename(stem), [])
+        # The two folders may be divided in other ways. But an image with an
+        # XML file of its own is that of no other.
+        names = by_stem.get(stem) or [
+            name
+            for name in by_last.get(posixpath.basename(stem), [])
+            if not self.find_xml_file(strip_suffix(name)).is_file()
+        ]
         if len(names) == 1:
             return names[0]
         try:

@@ -10,6 +10,7 @@
 import json
 from pathlib import Path
 
+from ...arguments import is_number
 from ...text import format_value
 from ..coco.reading import CocoError, read_coco
 from .corrected_image import CorrectedImage, read_size
@@ -95,8 +96,8 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         is not empty. Their size is None without a width or height.
 
     Raises:
-        CocoError: If the file cannot be used, see `read_coco`, a box has not
-            four numbers, or see `read_size`.
+        CocoError: If the file cannot be used, see `read_coco`, a box is
+            rotated or has not four numbers, or see `read_size`.
         FileNotFoundError: If there is no such file.
         AttributeError, KeyError, TypeError, ValueError: If an annotation is no
             object, lacks a key, is of no image or category of the file, or its
@@ -109,6 +110,7 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         image['id']: CorrectedImage(
             find_original_name(image),
             read_size(image.get('width'), image.get('height'), path),
+            renamed=image['file_name'],
         )
         for image in coco['images']
     }
@@ -116,6 +118,7 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         extra = {'iscrowd': 1} if one.get('iscrowd') else {}
         if one.get('segmentation'):
             extra['segmentation'] = one['segmentation']
+        check_upright(one, path)
         bbox_xywh = list(map(float, one['bbox']))
         if len(bbox_xywh) != 4:
             raise CocoError(
@@ -127,6 +130,26 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
             (bbox_xywh, names[one['category_id']], extra)
         )
     return list(images.values())
+
+
+def check_upright(annotation: dict, path: Path) -> None:
+    """Check that a box is not rotated, as CVAT says it in `attributes`.
+
+    Args:
+        annotation: The COCO annotation.
+        path: The file, for the message.
+
+    Raises:
+        CocoError: If it is rotated by anything but half turns.
+    """
+    attributes = annotation.get('attributes')
+    turn = isinstance(attributes, dict) and attributes.get('rotation')
+    if is_number(turn) and turn % 180:
+        raise CocoError(
+            f'{path} has a box that is rotated by {turn} degrees: draw it '
+            'without rotation, or make it upright with tools/check_coco.py '
+            '--fix'
+        )
 
 
 def find_original_name(image: dict) -> str:

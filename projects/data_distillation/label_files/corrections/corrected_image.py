@@ -26,12 +26,14 @@ class CorrectedImage:
             name of the class, and the other keys of the annotation to keep.
         is_annotated: Whether the tool says that somebody has looked at it;
             None if it does not say.
+        renamed: Its present name, if `name` is the one that it had before.
     """
 
     name: str
     size_wh: tuple[int, int] | None
     boxes: list[CorrectedBox] = field(default_factory=list)
     is_annotated: bool | None = None
+    renamed: str | None = None
 
 
 def read_size(

@@ -93,10 +93,11 @@ def update_sets(
         The new sets and notes for the user; the given ones are not changed.
 
     Raises:
-        CocoError: If an image is in neither set, may be any of several, came
-            back twice or in another size, if a class is unknown, if a box is
-            not finite, outside its image or thinner than `MIN_SIDE` there, or
-            if the size of an image is unknown whose rest is to be ignored.
+        CocoError: If an image is in neither set, has the name of one in both,
+            may be any of several, came back twice or in another size, if a
+            class is unknown, if a box is not finite, outside its image or
+            thinner than `MIN_SIDE` there, or if the size of an image is
+            unknown whose rest is to be ignored.
     """
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
@@ -165,30 +166,40 @@ def find_images(
         images: The corrected images.
 
     Returns:
-        The entry of each in its set, in order; that of the labeled set if it
-        is in both.
+        The entry of each in its set, in order.
 
     Raises:
-        CocoError: If an image is in neither set, may be any of several, came
-            back twice, or has another size.
+        CocoError: If an image is in neither set or has the name of one in
+            both, may be any of several, came back twice, or has another size.
     """
-    by_name = {i['file_name']: i for i in unlabeled['images']}
-    by_name |= {i['file_name']: i for i in labeled['images']}
+    by_name, others = (
+        {image['file_name']: image for image in coco['images']}
+        for coco in (labeled, unlabeled)
+    )
+    in_both = by_name.keys() & others
+    by_name |= others
     # The finder knows only `/` between folders.
     known = {name.replace('\\', '/'): name for name in by_name}
     finder = ImageFinder.of_names(known)
     found: dict[str, str] = {}
     for image in images:
-        names = [image.name] if image.name in by_name else None
+        same = (image.renamed or image.name, image.name)
+        names = [name for name in same if name in by_name][:1]
         names = names or [known[n] for n in finder.find(image.name)]
         # Of Roboflow, only the very same version has the same pixels.
-        marks = ('', find_version(image.name))
+        marks = ('', *map(find_version, (image.name, image.renamed or '')))
         names = [n for n in names if find_version(n) in marks]
         if len(names) != 1:
             what = f'may be any of {names}' if names else 'is in neither set'
             raise CocoError(
                 f'the corrected image {image.name!r} {what}: give the labels '
                 'of images that were labeled or unlabeled in this experiment'
+            )
+        if names[0] in in_both:
+            raise CocoError(
+                f'{names[0]!r} is the name of a labeled and of an unlabeled '
+                'image: rename one of them, since labeled images are in one '
+                'folder'
             )
         if names[0] in found:
             raise CocoError(

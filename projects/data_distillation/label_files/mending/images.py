@@ -1,5 +1,6 @@
 """Mendings for which the images themselves are read."""
 
+import math
 from collections import Counter
 from collections.abc import Collection
 
@@ -203,10 +204,12 @@ def write_sizes(
 
     def scale(index: int, entry: dict) -> dict:
         """Return an annotation in the size of its image."""
-        bbox, factor = entry.get('bbox'), factors.get(image_ids[index])
-        if factor is None or not is_bbox(bbox):
+        factor = factors.get(image_ids[index])
+        has_box = is_bbox(entry.get('bbox'))
+        # A missing box will be made of the polygons or the mask.
+        if factor is None or not (has_box or entry.get('segmentation')):
             return entry
-        counts['boxes scaled to their resized image'] += 1
+        counts['boxes scaled to their resized image'] += has_box
         entry = nest_segmentation(entry, counts)
         new = scale_annotation(entry, factor)
         count_lost(entry, new, counts)
@@ -248,19 +251,24 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
     A mask as RLE is left out: it is of the size before.
 
     Args:
-        entry: The annotation, with a box of four numbers; it is not changed.
+        entry: The annotation, with a box of four numbers or a segmentation; it
+            is not changed.
         factor: Shape (2,): the new width and height, divided by the old ones.
 
     Returns:
         A copy with box (xywh) and polygons in pixels of the new size, rounded
         to 1/100. The area is scaled too, or w * h if there is none. Only lists
         of finite numbers are kept as polygons: one that is not in a list of
-        its own is lost.
+        its own is lost. What is no box stays as it is.
     """
-    bbox_xywh = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
-    area = entry.get('area')
-    area = area * factor.prod() if is_number(area) else bbox_xywh[2:].prod()
-    new = dict(entry, bbox=bbox_xywh.tolist(), area=round(float(area), 2))
+    new, area = dict(entry), entry.get('area')
+    area = area * factor.prod() if is_number(area) else None
+    if is_bbox(entry.get('bbox')):
+        bbox_xywh = np.array(entry['bbox'], float) * np.tile(factor, 2)
+        new['bbox'] = bbox_xywh.round(2).tolist()
+        area = math.prod(new['bbox'][2:]) if area is None else area
+    if area is not None:
+        new['area'] = round(float(area), 2)
     polygons = new.pop('segmentation', None)
     if isinstance(polygons, list):
         new['segmentation'] = [

@@ -197,8 +197,8 @@ STEPS: tuple[Step, ...] = (
     take_categories,
     free_crowds,
     mend_images,
-    ignore_choices(fill_bboxes),
     convert_boxes,
+    ignore_choices(fill_bboxes),  # Those are xywh in pixels already.
     ignore_choices(straighten_boxes),
     mend_few,
     ignore_choices(mend_segmentations),

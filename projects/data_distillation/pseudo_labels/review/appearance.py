@@ -68,10 +68,11 @@ def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         other: Shape (m, k), the others, in the same form.
 
     Returns:
-        Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
-        other, or none of them could be read. The cosine with zeros is 0.
+        Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if none of one
+        side could be read, or there is no other. The cosine with zeros is 0.
     """
-    if not other.any():
+    # Vectors of images that all cannot be read have another length.
+    if not (one.any() and other.any()):
         return np.ones(len(one))
     # (n, m), the cosines: vectors have the length 1. Rounding may lead out of
     # the range.

@@ -29,19 +29,26 @@ class ChosenImages:
     near: dict[int, int]
 
 
-def find_candidates(values: np.ndarray, count: int) -> np.ndarray:
+def find_candidates(
+    values: np.ndarray, count: int, is_unlabeled: np.ndarray | None = None
+) -> np.ndarray:
     """Find the images that are worth most.
 
     Args:
         values: Shape (n,), the value of each image. Equal ones keep their
             order.
         count: The number of images that are wanted.
+        is_unlabeled: Shape (n,), bool: whether an image may be chosen; None if
+            each may.
 
     Returns:
         Shape (at most `CANDIDATES` times count,), the numbers of images, best
         first.
     """
-    return np.argsort(-values, kind='stable')[: CANDIDATES * count]
+    order = np.argsort(-values, kind='stable')
+    if is_unlabeled is not None:
+        order = order[is_unlabeled[order]]
+    return order[: CANDIDATES * count]
 
 
 def choose_images(

@@ -40,7 +40,8 @@ class LabeledCounts:
         """Count the images and instances of a labeled file, without crowds.
 
         Images that were checked only in part do not count, because nobody
-        knows how many objects they have.
+        knows how many objects they have. Neither do annotations of images
+        that the file does not have.
 
         Args:
             coco: The content of the file, with images, annotations and
@@ -50,10 +51,11 @@ class LabeledCounts:
             The counts, with the classes in the order of the categories.
         """
         categories, labels = coco['categories'], coco['annotations']
-        unchecked = find_unchecked(labels)
-        num_images = sum(one['id'] not in unchecked for one in coco['images'])
-        labels = [one for one in labels if one['image_id'] not in unchecked]
+        checked = {one['id'] for one in coco['images']}
+        checked -= find_unchecked(labels)
+        labels = [one for one in labels if one['image_id'] in checked]
         known = dict(coco, annotations=labels)
+        num_images = len(checked)
         return cls(
             num_images,
             count_instances(labels, categories),
