@@ -124,8 +124,9 @@ build_ops_with_progress() {
 # Python compiles what it imports for the first time. After this, the tests start
 # at once.
 check_imports() {
-    "$VENV/bin/python" -c 'import mmcv.ops, mmdet, pycocotools, pyarrow, sklearn' &&
-        "$VENV/bin/python" -m pytest --collect-only -n 0
+    "$VENV/bin/python" -c 'import mmcv.ops, mmdet, pycocotools, pyarrow, sklearn' || return
+    # The Dockerfile copies the rest of the project later.
+    [ ! -d tests ] || "$VENV/bin/python" -m pytest --collect-only -n 0
 }
 
 main() {

@@ -89,6 +89,19 @@ def test_scores_count_without_validation_images(work_dir):
 
 
 @pytest.mark.slow
+def test_images_that_were_labeled_since_are_not_proposed(drawn, work_dir):
+    left = dict(images=drawn.truth['images'][2:])
+    file = drawn.write('unlabeled.json', left)
+    (config,) = (work_dir / 'annotate').glob('*.py')
+    with config.open('a') as text:
+        text.write(f"\ntest_dataloader['dataset']['ann_file'] = '{file}'\n")
+
+    proposal = propose_images(work_dir, count=5)
+
+    assert {one.row for one in proposal.images} == {2, 3, 4}
+
+
+@pytest.mark.slow
 def test_validation_by_another_teacher_teaches_nothing(work_dir):
     folder = work_dir / 'validate' / 'detections'
     store = DetectionStore(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builders import DrawnImages, store_truth
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.reading import (
     UNCHECKED,
     CocoError,
@@ -131,6 +132,19 @@ def test_images_without_detections_are_counted(drawn):
         'looked at.'
     ]
     assert len(review.annotations) == 6
+
+
+def test_detections_that_do_not_name_their_classes_can_be_used(drawn):
+    store = DetectionStore(store_truth(drawn))
+    provenance = {k: v for k, v in store.provenance.items() if k != 'classes'}
+    other = DetectionStore(drawn.folder / 'old', provenance)
+    other.add(*store.read().to_pylist())
+    other.flush()
+    labels = write_labels(drawn, lambda annotations: annotations.pop(3))
+
+    review = review_labels(drawn.folder / 'old', labels)
+
+    assert review.suspicions[0].kind == 'missing'
 
 
 def test_detections_of_other_images_are_refused(drawn):

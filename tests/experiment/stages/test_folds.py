@@ -84,6 +84,19 @@ def test_labeled_images_of_several_files_are_refused():
         find_labeled(teacher)
 
 
+def test_given_teachers_are_not_trained_on_folds(tmp_path):
+    teacher = tmp_path / 'teacher.pth'
+    teacher.touch()
+    for stage in ('teacher', 'validate', 'annotate'):
+        (tmp_path / f'{stage}.py').write_text(
+            f'given_teachers = [{str(teacher)!r}]'
+        )
+    stages = Stages(Experiment(tmp_path, ('teacher',)), Launcher(), 0)
+
+    with pytest.raises(ValueError, match='is given, so that no other can be'):
+        detect_by_folds(stages, tmp_path / 'folds', 2)
+
+
 @pytest.fixture
 def folds(tiny_experiment, tmp_path, stages_here, monkeypatch):
     """Runs the folds of the tiny experiment, which has 3 labeled images."""

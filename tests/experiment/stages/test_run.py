@@ -22,6 +22,7 @@ from projects.data_distillation.experiment.stages.model_evaluation import (
     mark_evaluated,
 )
 from projects.data_distillation.experiment.stages.run import (
+    count_labels,
     is_better,
     name_round_dir,
     warn_of_no_labels,
@@ -710,6 +711,15 @@ def test_rounds_end_with_a_student_that_is_not_better(caplog):
 def test_later_rounds_have_folders_of_their_own():
     assert name_round_dir(Path('work'), 1) == Path('work')
     assert name_round_dir(Path('work'), 2) == Path('work/round2')
+
+
+def test_regions_to_ignore_are_no_labels():
+    labels = [dict(image_id=1, iscrowd=1), dict(image_id=1, iscrowd=0)]
+
+    found = count_labels(dict(images=[dict(id=1)], annotations=labels))
+
+    assert found == dict(images=1, instances=1)
+    assert count_labels(dict(images=[])) == dict(images=0, instances=0)
 
 
 def test_missing_pseudo_labels_are_warned_of(caplog):

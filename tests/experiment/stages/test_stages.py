@@ -418,6 +418,31 @@ def test_labels_are_judged_with_the_boxes_of_tuning(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('is_kept', [True, False])
+def test_selection_counts_on_the_boxes_of_tuning(
+    tunable, checkpoint, tmp_path, is_kept
+):
+    validation = dict(detections='', ann_file=f'{tmp_path}/many/truth.json')
+    with (tmp_path / 'annotate.py').open('a') as file:
+        selection = dict(validation=validation, calibrates_boxes=True)
+        file.write(f"\ncustom_hooks[0]['selection'] = {selection}\n")
+    tuned = tunable.tune(tmp_path / 'work/tune', checkpoint)
+    if not is_kept:
+        shutil.rmtree(tmp_path / 'work/tune/detections')
+    # The images to annotate are the same ones.
+    for file in (tmp_path / 'many/unlabeled').iterdir():
+        file.write_bytes(b'')
+
+    with pytest.raises(StageError):
+        tuned.annotate(tmp_path / 'work/annotate', checkpoint)
+
+    table = DetectionStore(tmp_path / 'work/validate/detections').read()
+    # Without the boxes, it fails at the first images.
+    num_read = table['unreadable'].null_count
+    assert num_read == (MIN_TUNING_IMAGES if is_kept else 0)
+
+
+@pytest.mark.slow
 def test_views_that_were_changed_after_tuning_are_used(
     tunable, checkpoint, tmp_path
 ):

@@ -98,6 +98,19 @@ def test_voc_image_of_two_folders_is_none(tmp_path, convert):
     assert '1 name left out: no image of that name, or several' in text
 
 
+def test_voc_image_with_an_xml_file_is_that_of_no_other(tmp_path, convert):
+    for name in ('val/1', 'train/2'):
+        draw(tmp_path / f'set/images/{name}.jpg')
+    for name in ('train/1', 'train/2', 'val/1'):
+        put_xml(tmp_path / f'set/Annotations/{name}.xml')
+
+    coco, text = convert('from-voc')
+
+    assert names_of(coco) == ['1', '2']
+    assert 'no image of that name, or several (first: train/1)' in text
+    assert 'another name has the same image' not in text
+
+
 @pytest.mark.parametrize(
     'line',
     ['{}', '{}.jpg', '{}  1', '{} -1', 'JPEGImages/{}.jpg', 'x\\{}.jpg'],

@@ -88,6 +88,8 @@ def test_candidates_are_worth_most():
 
     assert found[:4].tolist() == [49, 99, 48, 98]
     assert len(found) == 4 * CANDIDATES
+    found = find_candidates(values, 4, values < 20)
+    assert found.tolist() == [19, 69, 18, 68, 17, 67, 16, 66, 15, 65, 14, 64]
 
 
 def test_alike_images_wait_for_others():
@@ -172,6 +174,10 @@ def test_an_image_that_cannot_be_read_looks_like_nothing(tmp_path):
     assert appearance.vectors[0] @ appearance.vectors[0] == pytest.approx(1)
     assert not appearance.vectors[1].any()
     assert appearance.bits == [None, None]
+    # The vectors of images that all cannot be read have another length.
+    unread = find_appearance([str(tmp_path / 'broken.png')], describe_colors)
+    choice = choose_images(np.ones(1), unread, appearance, 1)
+    assert choice.indices.tolist() == [0]
 
 
 def test_nothing_has_no_direction():

@@ -51,6 +51,7 @@ def test_images_that_are_checked_in_part_do_not_count():
             dict(label, image_id=2),
             dict(label, image_id=2, ignore=1),
             dict(label, image_id=2, iscrowd=1, unchecked=1),
+            dict(label, image_id=4),  # Of no image of the file.
         ],
         categories=[dict(id=1, name='a')],
     )

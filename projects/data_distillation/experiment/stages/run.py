@@ -271,14 +271,7 @@ class Distillation:
         if experiment.unlabeled_truth:
             quality = measure_pseudo_labels(labels, experiment.unlabeled_truth)
         else:
-            content = json.loads(labels.read_bytes())
-            quality = dict(
-                images=len(content['images']),
-                instances=sum(
-                    not one.get('iscrowd')
-                    for one in content.get('annotations', ())
-                ),
-            )
+            quality = count_labels(json.loads(labels.read_bytes()))
         passes = count_passes(
             experiment.load('student'),
             quality['images'],
@@ -287,6 +280,22 @@ class Distillation:
         for line in warn_of_passes(passes):
             say(line)
         return quality if passes is None else dict(quality, passes=passes)
+
+
+def count_labels(coco: dict) -> dict[str, int]:
+    """Count images and pseudo labels.
+
+    Args:
+        coco: The content of a file of pseudo labels.
+
+    Returns:
+        The numbers of `images` and of `instances`, without regions to ignore.
+    """
+    labels = coco.get('annotations', ())
+    return dict(
+        images=len(coco['images']),
+        instances=sum(not label.get('iscrowd') for label in labels),
+    )
 
 
 def warn_of_no_labels(quality: dict) -> None:

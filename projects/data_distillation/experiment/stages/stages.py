@@ -268,6 +268,7 @@ class Stages:
         if key := self.experiment.find_validation_key():
             # Selection reads these detections, so they must be there before.
             validation = folder.with_name('validate')
+            self._reuse_boxes(validation)
             self.prepare_detection('validate', validation, teacher).run()
             values[key] = str(validation / 'detections')
         self.prepare_detection('annotate', folder, teacher).run(**values)
