@@ -220,11 +220,8 @@ def choose_next_images(
         KeyError: If a filter of these has an unknown type.
     """
     values, notes = estimate_values(source)
-    is_unlabeled = None
-    if (unlabeled := source.find_unlabeled()) is not None:
-        names = source.labels.table['file_name'].to_pylist()
-        is_unlabeled = np.array([name in unlabeled for name in names])
-    candidates = find_candidates(values.values, count, is_unlabeled)
+    is_free = source.find_unlabeled()
+    candidates = find_candidates(values.values, count, is_free)
     choice, more = compare_candidates(
         source, values.values, candidates, count, detector
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 from torch import nn
 
@@ -177,14 +178,18 @@ class WorkFolder:
         except CheckpointError as error:
             return None, str(error)
 
-    def find_unlabeled(self) -> set[str] | None:
-        """Name the images that are unlabeled now.
+    def find_unlabeled(self) -> np.ndarray | None:
+        """Find the images that are unlabeled now.
 
         The store of the detections keeps those that were labeled since.
 
         Returns:
-            The file names in the file of the unlabeled images; None if the
-            stage reads a folder, or the file cannot be read.
+            Shape (number of images in the table of `labels`,), bool; None if
+            the stage reads a folder, or its file of images cannot be read.
+
+        Raises:
+            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
+                `labels`.
         """
         data = self.config.test_dataloader.dataset
         file = Path(data.get('data_root') or '', data.get('ann_file') or '')
@@ -194,7 +199,9 @@ class WorkFolder:
             images = read_unlabeled(file)['images']
         except CocoError:
             return None
-        return {image['file_name'] for image in images}
+        left = {image['file_name'] for image in images}
+        names = self.labels.table['file_name'].to_pylist()
+        return np.array([name in left for name in names])
 
     def list_labeled(self) -> list[str]:
         """List the paths of the labeled images.

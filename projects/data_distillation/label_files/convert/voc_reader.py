@@ -37,6 +37,7 @@ from .voc_xml import (
     make_bndbox,
     parse_number,
     parse_xml,
+    read_image_name,
     read_number,
 )
 
@@ -249,8 +250,7 @@ class VocReader:
             The file name of the image; None if there is none, or if there are
             several and the XML file does not say which it is.
         """
-        # The two folders may be divided in other ways. But an image with an
-        # XML file of its own is that of no other.
+        # Folders may be divided otherwise. An image with its own file stays.
         names = by_stem.get(stem) or [
             name
             for name in by_last.get(posixpath.basename(stem), [])
@@ -258,11 +258,7 @@ class VocReader:
         ]
         if len(names) == 1:
             return names[0]
-        try:
-            root = parse_xml(self.find_xml_file(stem))
-        except LabelError:
-            return None
-        said = root.findtext('filename', '').strip()
+        said = read_image_name(self.find_xml_file(stem))
         name = posixpath.join(posixpath.dirname(stem), said)
         return name if name in by_stem.get(strip_suffix(name), ()) else None
 

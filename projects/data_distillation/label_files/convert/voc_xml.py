@@ -35,6 +35,21 @@ def parse_xml(file: Path) -> ET.Element:
     return root
 
 
+def read_image_name(file: Path) -> str:
+    """Read which image an XML file names.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The text of `<filename>`; empty if it has none, or cannot be read.
+    """
+    try:
+        return parse_xml(file).findtext('filename', '').strip()
+    except LabelError:
+        return ''
+
+
 def read_root(content: bytes) -> ET.Element:
     """Parse XML in the encoding that it declares, or in one that is clear.
 
