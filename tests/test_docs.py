@@ -116,7 +116,7 @@ def test_guide_writes_an_experiment(tmp_path, call_tool):
     assert hook.selection.keys() == rules_of_the_guide()
     shown = re.findall(r'```\n(detector .*?)```', guide, re.DOTALL)[0]
     # The data, the machine and the folder of the detector are others here.
-    varies = re.compile('detector|images|rehearsal|time ')
+    varies = re.compile('detector|images|rehearsal|time | *it sees each ')
     for line in shown.splitlines():
         pattern = re.escape(line).replace(re.escape('...'), '.*')
         found = re.search(f'^{pattern}$', done.stdout, re.MULTILINE)
