@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
 from projects.data_distillation import IgnoreRegionsHook
+from projects.data_distillation.base_configs.config_reading import read_config
 from projects.data_distillation.label_files.coco.reading import UNCHECKED
 from projects.data_distillation.training.ignore_regions import count_in_parts
 
@@ -289,9 +290,11 @@ def test_hook_of_the_config_replaces_that_of_the_tool(tmp_path):
 class Head(torch.nn.Module):
     """A head with several assigners, as in cascades."""
 
-    def __init__(self, *kinds: str) -> None:
+    def __init__(self, *kinds: str, min_pos_iou: float = 0.3) -> None:
         super().__init__()
-        thresholds = dict(pos_iou_thr=0.5, neg_iou_thr=0.5)
+        thresholds = dict(
+            pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=min_pos_iou
+        )
         known = dict(MaxIoUAssigner=thresholds)
         self.bbox_assigner = [
             TASK_UTILS.build(dict(type=kind, **known.get(kind, {})))
@@ -300,10 +303,21 @@ class Head(torch.nn.Module):
 
 
 def begin_training(
-    part: dict, hooks: list, kinds: tuple[str, ...] = ('MaxIoUAssigner',)
+    part: dict,
+    hooks: list,
+    kinds: tuple[str, ...] = ('MaxIoUAssigner',),
+    min_pos_iou: float = 0.3,
 ) -> Head:
     """Let the hooks change the assigners of a head, and return it."""
-    model = Head(*kinds)
+    return begin_training_of(
+        Head(*kinds, min_pos_iou=min_pos_iou), part, hooks
+    )
+
+
+def begin_training_of(
+    model: torch.nn.Module, part: dict, hooks: list
+) -> torch.nn.Module:
+    """Let the hooks change the assigners of a model, and return it."""
     # As MMEngine wraps a model for several processes.
     wrapped = torch.nn.DataParallel(model)
     loader = SimpleNamespace(dataset=DATASETS.build(part))
@@ -388,6 +402,46 @@ def test_object_in_an_unchecked_image_keeps_its_anchors(tmp_path):
     assert found == [1, -1, -1, -1]
 
 
+def test_object_in_a_region_keeps_the_anchors_that_retinanet_gives_it(
+    tmp_path,
+):
+    model = begin_training(
+        write_labels(tmp_path, 1), [IgnoreRegionsHook()], min_pos_iou=0
+    )
+
+    (assigner,) = model.bbox_assigner
+    assert assigner.match_low_quality
+    # Without its own anchor, the object would get those that hardly touch it.
+    found = assign(assigner, regions=[[0.0, 0.0, 50.0, 50.0], REGION_XYXY])
+    assert found == [1, -1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ('config', 'head'),
+    [
+        ('mmdet::vfnet/vfnet_r50_fpn_1x_coco.py', 'VFNetHead'),
+        (
+            'mmdet::free_anchor/freeanchor_r50_fpn_1x_coco.py',
+            'FreeAnchorRetinaHead',
+        ),
+    ],
+)
+def test_head_whose_loss_counts_what_is_ignored_is_refused(
+    tmp_path, config, head
+):
+    cfg = read_config(config)
+    cfg.model.backbone.init_cfg = None
+
+    with pytest.raises(
+        ValueError, match=rf'cannot ignore regions \(parts: {head}\)'
+    ):
+        begin_training_of(
+            MODELS.build(cfg.model),
+            write_labels(tmp_path, 1),
+            [IgnoreRegionsHook()],
+        )
+
+
 def test_last_of_several_hooks_says_which_share(tmp_path):
     hooks = [IgnoreRegionsHook(0.5), IgnoreRegionsHook(0.8)]
 
@@ -405,7 +459,7 @@ def test_head_that_cannot_ignore_is_refused(tmp_path, kinds, named):
     part = write_labels(tmp_path, 1)
 
     with pytest.raises(
-        ValueError, match=rf'1 regions .* Head cannot .*\(assigners: {named}\)'
+        ValueError, match=rf'1 regions .* Head cannot .*\(parts: {named}\)'
     ):
         begin_training(part, [IgnoreRegionsHook()], kinds)
 

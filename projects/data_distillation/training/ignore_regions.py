@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 
+from mmdet.models import FreeAnchorRetinaHead
 from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
@@ -31,8 +32,9 @@ class IgnoreRegionsHook(Hook):
     ignored as well.
 
     Unchecked regions have the size of the image. MMDetection's own threshold
-    would take the anchors away from the objects in them. If there is one, only
-    what an assigner has made background is ignored.
+    would take the anchors away from the objects in them. If there is one, or
+    an assigner gives such an object any other anchor (RetinaNet's), only what
+    the assigner has made background is ignored.
 
     Args:
         ignore_iof_thr: The share of an anchor or proposal that may lie in a
@@ -57,8 +59,8 @@ class IgnoreRegionsHook(Hook):
             runner: The runner of the training, whose model is changed.
 
         Raises:
-            ValueError: If there are regions, but one of the assigners of the
-                detector cannot ignore them, or it has none.
+            ValueError: If there are regions, but one of the assigners or heads
+                of the detector cannot ignore them, or it has no assigner.
         """
         others = [h for h in runner.hooks if isinstance(h, IgnoreRegionsHook)]
         # `tools/train.py` adds one, and that of the config wins.
@@ -73,16 +75,17 @@ class IgnoreRegionsHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         found = list(find_assigners(model))
         unable = {type(a).__name__ for a in found if not can_ignore(a)}
+        unable |= {type(head).__name__ for head in find_unweighted(model)}
         if unable or not found:
             raise ValueError(
                 f'the labels have {regions:,} regions to ignore, but '
-                f'{type(model).__name__} cannot ignore regions (assigners: '
+                f'{type(model).__name__} cannot ignore regions (parts: '
                 f'{", ".join(sorted(unable)) or "none"}). Select again '
                 'without --ignore-from (`ignore` in the config), and check '
                 'all objects of images that were taken over with --partly'
             )
         for assigner in found:
-            if not unchecked:
+            if not unchecked and not takes_any_anchor(assigner):
                 assigner.ignore_iof_thr = self.ignore_iof_thr
             # An attribute hides the method, for this one assigner alone.
             assigner.assign = ignore_background(
@@ -183,3 +186,33 @@ def can_ignore(assigner: BaseAssigner) -> bool:
         True if it has this attribute.
     """
     return hasattr(assigner, 'ignore_iof_thr')
+
+
+def takes_any_anchor(assigner: BaseAssigner) -> bool:
+    """Return whether an object gets its best anchor, however bad that is.
+
+    Args:
+        assigner: The assigner, such as RetinaNet's `MaxIoUAssigner`.
+
+    Returns:
+        Whether it does. Without the anchors in a region, an object there would
+        be matched with those that hardly touch it.
+    """
+    is_low = getattr(assigner, 'min_pos_iou', 1) <= 0
+    return is_low and getattr(assigner, 'match_low_quality', False)
+
+
+def find_unweighted(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield the heads whose loss counts what an assigner has ignored.
+
+    Args:
+        model: The detector.
+
+    Yields:
+        VFNet's head with its varifocal loss, to which it gives no weights, and
+        FreeAnchor's, which asks no assigner.
+    """
+    for module in model.modules():
+        is_free = isinstance(module, FreeAnchorRetinaHead)
+        if is_free or getattr(module, 'use_vfl', False):
+            yield module
