@@ -738,3 +738,10 @@ def test_stages_inherit_from_a_config_with_read_base(own, tmp_path):
     teacher = Config.fromfile(tmp_path / 'new/teacher.py')
     assert teacher.model.bbox_head.num_classes == len(CLASSES)
     assert teacher.model.backbone == config.model.backbone
+
+
+def test_config_without_a_checkpoint_hook_gets_mmengines(own):
+    detector = own('default_hooks = dict(_delete_=True, checkpoint=None)')
+
+    assert override_checkpoint(detector, CLASSES)['type'] == 'CheckpointHook'
+    assert 'type' not in override_checkpoint(own(''), CLASSES)

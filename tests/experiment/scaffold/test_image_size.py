@@ -18,3 +18,8 @@ def test_a_border_is_half_an_image_afterwards_too(size, factor):
     assert height == width == round(size * factor / 32) * 32
     border = resize_transform(crop, factor)['border']
     assert border == (-height // 2, -width // 2)
+
+
+@pytest.mark.parametrize('zoom', [(0.8, 1.2), 1.5])
+def test_factors_are_no_sizes(zoom):
+    assert resize_transform(dict(type='A', scale=zoom), 0.5)['scale'] == zoom

@@ -79,3 +79,13 @@ def test_filter_that_leaves_no_image_is_named():
 
     with pytest.raises(CocoError, match="filter_cfg={'filter_empty_gt': T"):
         TrainedImages.find(content, dict(filter_empty_gt=True))
+
+
+@pytest.mark.parametrize('size', [None, '640', 0])
+def test_images_of_unknown_size_count_as_large_enough(size):
+    content = half_annotated()
+    content['images'][0].update(width=size, height=size)
+
+    found = TrainedImages.find(content, dict(min_size=32))
+
+    assert '2 labeled images have a side below 32' in found.notes[0]

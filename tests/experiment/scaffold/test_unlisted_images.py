@@ -177,3 +177,16 @@ def test_tool_passes_the_options_on(sources, call_tool, option):
 
     assert result.returncode == 1
     assert 'go only with --unlabeled rest, got --unl' in result.stderr
+
+
+def test_names_that_a_coco_file_cannot_have_are_left_out(
+    sources, folder, tmp_path
+):
+    shutil.copy(folder / 'd.png', folder / 'A: front.png')
+    pixels = cv2.imread(str(folder / 'A: front.png'))
+    cv2.imwrite(str(folder / 'A: front.png'), pixels // 2)
+
+    data = Sources(**sources).gather(tmp_path / 'out')
+
+    assert names_in(data.unlabeled) == ['d.png', 'e.png', 'more/f.png']
+    assert any("for example 'A: front.png': rename" in n for n in data.notes)

@@ -13,6 +13,7 @@ from ..scaffold.init import (
     explain_choices,
     make_plan,
     make_recipe,
+    name_results,
 )
 from ..scaffold.plan import RATIO, Data, ExperimentOptions
 from ..scaffold.stage_configs import NewExperiment
@@ -65,7 +66,9 @@ def init_label_free(
         recipe = make_recipe(TeacherConfig.of(teachers[0]), options)
         kind = LabelFreeExperiment if sources.val else UnjudgedExperiment
         experiment = kind.of(
-            NewExperiment(out.name, detector, data, plan), teachers, recipe
+            NewExperiment(name_results(out), detector, data, plan),
+            teachers,
+            recipe,
         )
         experiment.write(out)
         check_stages(out)

@@ -60,8 +60,8 @@ def resize_value(value: object, factor: float, stride: int) -> object:
     """Scale a size in pixels, or each size in a list or tuple.
 
     Args:
-        value: The size. Numbers from 0 to 1 are shares of an image, and they
-            stay as they are.
+        value: The size. Numbers from 0 to 1 are shares of an image, and those
+            that are not whole are factors: they stay as they are.
         factor: The factor.
         stride: The stride, whose multiples stay multiples of it. No size
             becomes 0.
@@ -73,7 +73,7 @@ def resize_value(value: object, factor: float, stride: int) -> object:
     if isinstance(value, (list, tuple)):
         return type(value)(resize_value(v, factor, stride) for v in value)
     # Factors and shares stay, and so do bools, which are integers too.
-    if not isinstance(value, (int, float)) or 0 <= value <= 1:
+    if not isinstance(value, (int, float)) or 0 <= value <= 1 or value % 1:
         return value
     unit = 1 if value % stride else stride
     size = round(value * factor / unit) * unit

@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from ...base_configs.augmentation import describe_augmentation
 from ...files.atomic import whole_or_nothing
 from ...label_files.coco.reading import CocoError
+from ...mmdet_tools import name_work_dir
 from ...multi_view.inference.checkpoints import CheckpointError
 from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_error
@@ -89,7 +90,7 @@ def init_experiment(
         data = replace(data, notes=(*data.notes, *notes))
         check_detector(detector, data, options)
         plan = make_plan(detector, data, options)
-        experiment = NewExperiment(out.name, detector, data, plan)
+        experiment = NewExperiment(name_results(out), detector, data, plan)
         if teachers:
             recipe = make_recipe(TeacherConfig.of(teachers[0]), options)
             experiment = GivenExperiment.of(experiment, teachers, recipe)
@@ -99,6 +100,18 @@ def init_experiment(
         if isinstance(experiment, GivenExperiment):
             lines = experiment.explain(lines)
         return list(lines)
+
+
+def name_results(experiment: Path) -> str:
+    """Name the folder of the results below `work_dirs/`.
+
+    Args:
+        experiment: The folder of the experiment.
+
+    Returns:
+        The path below `work_dirs/` that the tools use by default, with `/`.
+    """
+    return name_work_dir(experiment).relative_to('work_dirs').as_posix()
 
 
 def check_detector(

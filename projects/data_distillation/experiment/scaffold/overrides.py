@@ -90,6 +90,8 @@ def override_checkpoint(
         for key, default in CHECKPOINT_DEFAULTS.items()
         if hook.get(key, default) != default
     }
+    if not hook:  # This one would take the place of MMEngine's.
+        changes['type'] = 'CheckpointHook'
     best = hook.get('save_best')
     keys = [best] if isinstance(best, str) else best or []
     if not all(
@@ -178,7 +180,7 @@ def override_variables(
             # Other stages copy it, so that no `_delete_` may be in it.
             # MMEngine merges the two dicts, so None takes the place of the
             # rest.
-            others = dict.fromkeys(old.keys() - value.keys())
+            others = {key: None for key in old if key not in value}
             changed[name] = {**value, **others}
         else:
             raise DetectorError(

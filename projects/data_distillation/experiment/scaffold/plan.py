@@ -305,8 +305,11 @@ def explain_lengths(
             f'{balance:.3g} times on average (ClassBalancedDataset, for '
             'pseudo labels too)'
         )
-    if schedule.images_per_iteration:
-        yield '            the learning rate is proportional to the batch size'
+    if base := schedule.images_per_iteration:
+        yield (
+            '            the learning rate is proportional to the batch size: '
+            f'it is meant for {base} images'
+        )
     else:
         yield "            the learning rate is that of the detector's config"
 

@@ -25,6 +25,8 @@ HOOKS_OF_EPOCHS = {
 }
 # Default hooks of which the stage configs change what counts epochs.
 FITTED_HOOKS = {'CheckpointHook', 'EpochHook', 'LoggerHook'}
+# As MMDetection names configs: 8 processes with a batch of 2 are `8xb2`.
+NAMES_BATCH = re.compile(r'^(.*[_-](\d+)xb(\d+)[_-].*\.py)$', re.MULTILINE)
 COUNTS_ITERATIONS = re.compile(r'(^|_)iter(ation)?s?(_|$)')
 
 
@@ -94,13 +96,12 @@ class Schedule:
             if hook and get_type(hook) not in FITTED_HOOKS:
                 check_counts_no_epochs(hook)
         loader = cfg.train_dataloader
-        rule = cfg.get('auto_scale_lr') or {}
         return cls(
             total,
             is_in_epochs,
             schedulers,
             cfg.get('custom_hooks') or [],
-            rule.get('base_batch_size'),
+            find_base_batch_size(cfg),
             cfg.optim_wrapper.optimizer.get('lr'),
             Dataset.of(loader.dataset, 'train_dataloader.dataset').times,
             loader.get('num_batch_per_epoch'),
@@ -304,6 +305,36 @@ class Schedule:
             # `isinstance` would take True for the iteration 1.
             if COUNTS_ITERATIONS.search(key) and type(value) is int
         }
+
+
+def find_base_batch_size(cfg: Config) -> int | None:
+    """Find the batch size for which the learning rate of a config is meant.
+
+    MMDetection's RTMDet inherits the base of 16 images from `schedule_1x.py`,
+    though its rate is for the 256 of its name, `8xb32`.
+
+    Args:
+        cfg: The config of the detector.
+
+    Returns:
+        The images in a step of all processes: those in the name of the last
+        file that names them, if they are more than `base_batch_size` and that
+        file has the same rate; otherwise `base_batch_size`, None without it.
+    """
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    # The text of a config has the paths of all files that it is made of.
+    named = NAMES_BATCH.findall(cfg.text or '')
+    if not base or not named:
+        return base
+    file, processes, batch_size = named[-1]
+    images = int(processes) * int(batch_size)
+    if images <= base:
+        return base
+    its_rate, rate = (
+        one.optim_wrapper.optimizer.get('lr')
+        for one in (Config.fromfile(file), cfg)
+    )
+    return images if its_rate == rate else base
 
 
 def check_counts_no_epochs(hook: Mapping) -> None:

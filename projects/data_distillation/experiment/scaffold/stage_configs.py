@@ -37,7 +37,7 @@ class NewExperiment:
     ValueError or KeyError if the detector's config cannot be fitted.
 
     Args:
-        name: The name of the folder.
+        name: The folder of the results below `work_dirs/`.
         detector: The detector, with its data pipeline and its schedule.
         data: The data of the experiment.
         plan: The numbers of the experiment.
@@ -263,10 +263,10 @@ class NewExperiment:
             custom_imports=override_imports(self.detector),
             log_processor=dict(by_epoch=False),
         )
-        if self._detector_schedule.images_per_iteration:
+        if base := self._detector_schedule.images_per_iteration:
             note = "# The learning rate is scaled from the detector's batch."
             settings[note] = None
-            settings['auto_scale_lr'] = dict(enable=True)
+            settings['auto_scale_lr'] = dict(enable=True, base_batch_size=base)
         return settings
 
     def make_annotate(self) -> dict:

@@ -17,6 +17,7 @@ from ...label_files.coco.contents import find_annotated, take_images
 from ...label_files.coco.image_checks import find_problems
 from ...label_files.coco.problems import Problem, format_problems
 from ...label_files.coco.reading import CocoError, read_coco
+from ...label_files.coco.schema import is_side
 from ...label_files.coco.tables import CocoFile
 from ...label_files.mending.mask_checks import (
     check_segmentations,
@@ -24,6 +25,8 @@ from ...label_files.mending.mask_checks import (
 )
 from ...training.checked_dataset import CheckedCocoDataset
 from .plan import Data
+
+SIZE = ('width', 'height')
 
 # Enough to see what is wrong; tools/check_coco.py lists all.
 MAX_SHOWN = 5
@@ -67,14 +70,15 @@ class TrainedImages:
                     'no object: not trained on, and not counted as '
                     "labeled, because of the detector's `filter_empty_gt`. To "
                     'train on them as background, set it to False in '
-                    'teacher.py. If they are not annotated yet, '
+                    'teacher.py (supervised_long.py if the teacher is given). '
+                    'If they are not annotated yet, '
                     '--unlabeled rest --annotate-empty adds them to the '
                     'unlabeled images'
                 )
         smallest = filters.get('min_size', 0)
         sides = [
             # An image whose size is not known counts as large enough.
-            min(image.get(key, smallest) for key in ('width', 'height'))
+            min(filter(is_side, map(image.get, SIZE)), default=smallest)
             for image in content['images']
         ]
         if num_small := sum(side < smallest for side in sides):

@@ -9,7 +9,9 @@ from pathlib import Path
 from ...files.copies import find_copies
 from ...label_files.coco.contents import find_annotated
 from ...label_files.coco.reading import read_coco
+from ...label_files.coco.schema import find_name_error
 from ...pseudo_labels.annotation.unlabeled import list_images
+from ...text import format_value
 
 # The value of `--unlabeled` for the images that no file lists.
 REST = 'rest'
@@ -70,6 +72,8 @@ def find_unlisted(
     }
     copies = find_copies(unlisted.values(), listed)
     names = [name for name, path in unlisted.items() if path not in copies]
+    bad = list(filter(find_name_error, names))
+    names = [name for name in names if name not in bad]
     if not names and not may_be_none:
         raise ValueError(
             f'--unlabeled {REST}: no image is left, because all '
@@ -81,6 +85,11 @@ def find_unlisted(
         f'{len(names):,} of the {len(paths):,} images in {folder} are in no '
         'file: they are the unlabeled ones'
     ]
+    if bad:
+        notes.append(
+            f'{len(bad):,} more are left out, because a COCO file cannot have '
+            f'such names, for example {format_value(bad[0])}: rename them'
+        )
     if copies:
         first, original = next(iter(copies.items()))
         notes.append(
