@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import builders
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import torch
 from builders import CLASSES, ROOT, annotate_cfg, written_cfg
 from mmdet.apis import DetInferencer
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from projects.data_distillation.api import Annotation, annotate
 from projects.data_distillation.digits.dataset import Recipe, write_digits
@@ -20,6 +22,15 @@ from projects.data_distillation.pseudo_labels.detections.store import (
 )
 
 pytestmark = pytest.mark.slow
+STOP = dict(type='InterruptingHook', priority='VERY_LOW')
+
+
+@HOOKS.register_module()
+class InterruptingHook(Hook):
+    """Ctrl-C after the first batch."""
+
+    def after_test_iter(self, *args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -182,3 +193,19 @@ def test_inferencer_of_mmdetection_takes_an_annotation_config(
 
     assert len(found['bboxes']) == len(found['scores'])
     assert type(inferencer.model).__name__ == 'MultiViewTTA'
+
+
+def test_what_failed_leaves_nothing_behind_in_the_process(
+    config, checkpoint, drawn, tmp_path
+):
+    images = drawn.folder / 'unlabeled'
+    (images / '4.png').write_bytes(b'')
+    before = signal.getsignal(signal.SIGTERM)
+    stop = {'custom_hooks': [*Config.fromfile(config).custom_hooks, STOP]}
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate(config, checkpoint, tmp_path / 'out', options=stop)
+
+    assert signal.getsignal(signal.SIGTERM) == before
+    # What was found until then is on disk.
+    assert len(DetectionStore(tmp_path / 'out/detections').read()) >= 1

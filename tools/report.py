@@ -13,8 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
+from projects.data_distillation.base_configs.stage_config import (
+    read_stage_config,
+)
 from projects.data_distillation.command_line import (
     add_experiment,
     ending_at_os_errors,
@@ -51,10 +54,10 @@ def main() -> None:
     args = parse_args()
     work_dir = args.work_dir or name_work_dir(args.experiment)
     try:
-        annotate = Config.fromfile(args.experiment / 'annotate.py')
+        annotate = read_stage_config(args.experiment / 'annotate.py')
         annotate.merge_from_dict(args.cfg_options)
         print(f'report: {write_report(annotate, work_dir)}')
-    except ValueError as error:
+    except (ValueError, ImportError, KeyError) as error:
         sys.exit(f'error: {error}')
 
 

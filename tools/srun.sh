@@ -26,4 +26,4 @@ exec srun -p "$PARTITION" \
     --cpus-per-task="$CPUS_PER_TASK" \
     --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/$TOOL" "${@:4}"
+    "${PYTHON:-python}" -u "$(dirname "$0")/$TOOL" "${@:4}"

@@ -21,6 +21,7 @@ from mmengine.config import Config
 from .label_files.coco.measures import measure_pseudo_labels
 from .multi_view.inference.safe_loading import refusing_code
 from .multi_view.inference.view_boxes import ViewBoxes
+from .pseudo_labels.annotation.detection_hook import DetectionHook
 from .pseudo_labels.annotation.merging_again import iter_rows, merge_again
 from .pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from .pseudo_labels.selection.export import open_store, select_labels
@@ -330,5 +331,13 @@ def annotate(
     cfg.experiment_name = f'annotate_{uuid.uuid4().hex}'
     cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name)
     with refusing_code():
-        QuietRunner.from_cfg(cfg).test()
+        runner = QuietRunner.from_cfg(cfg)
+        try:
+            runner.test()
+        # Of Ctrl-C too: the process, such as a notebook, goes on.
+        except BaseException:
+            for hook in runner.hooks:
+                if isinstance(hook, DetectionHook):
+                    hook.leave()
+            raise
     return Annotation(out)

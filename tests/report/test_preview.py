@@ -7,7 +7,10 @@ import sys
 import pytest
 from builders import ROOT, written_cfg
 
-from projects.data_distillation.report.preview import Preview
+from projects.data_distillation.report.preview import (
+    Preview,
+    parse_mmdet_args,
+)
 
 TOOL = str(ROOT / 'tools/test.py')
 
@@ -78,3 +81,13 @@ def test_preview_of_a_config_that_annotates_nothing_is_refused(
 
     with pytest.raises(ValueError, match='needs one of'):
         Preview.take(argv)
+
+
+def test_flags_of_the_project_stay_among_the_arguments(arguments, monkeypatch):
+    own = ['--trust-checkpoint', '--dry-run', '--cfg-json', '{"a": 1}']
+    monkeypatch.setattr(sys, 'argv', [*arguments, *own])
+
+    found = parse_mmdet_args('test.py')
+
+    assert found.config == arguments[1]
+    assert sys.argv == [*arguments, *own]

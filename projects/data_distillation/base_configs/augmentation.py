@@ -20,7 +20,8 @@ PLAIN = {
 UNUSUAL = ('vertical', 'diagonal')
 ADVICE = (
     '{} flips suit what has no upright position, such as cells: if yours has '
-    'one, write this after `labeled` in teacher.py:'
+    'one, write this after `labeled` in teacher.py (in supervised_long.py if '
+    'the teacher is given):'
 )
 MENDED = (
     "{place}['pipeline'] = [dict(t, prob=0.5, direction='horizontal') if "

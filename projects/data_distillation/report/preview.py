@@ -1,6 +1,7 @@
 """`tools/test.py --preview N`: the labels of a few images, and their page."""
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,14 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..command_line import TRUST_FLAG
 from ..mmdet_tools import (
+    DRY_RUN,
     check_annotates,
     load_mmdet_tool,
     name_work_dir,
+    take_flag,
+    take_values,
 )
 from ..pseudo_labels.annotation.unlabeled import spread_indices
 from .page import REPORT, write_selection_report
@@ -103,7 +108,7 @@ class Preview:
             ImportError: If the config imports a module that is not there.
             SystemExit: If the arguments cannot be parsed.
         """
-        args = load_mmdet_tool('test.py').parse_args()
+        args = parse_mmdet_args('test.py')
         if num_images < 1 or args.launcher != 'none':
             raise ValueError(
                 f'{PREVIEW} needs at least 1 image and no launcher, got '
@@ -149,3 +154,28 @@ class Preview:
             OSError: If the file cannot be written.
         """
         return write_preview(self.config, self.folder)
+
+
+def parse_mmdet_args(name: str) -> argparse.Namespace:
+    """Read the arguments of this process as a tool of MMDetection does.
+
+    Args:
+        name: The file name of the tool, such as `'test.py'`.
+
+    Returns:
+        Its arguments. The flags that it does not know, but `run_mmdet_tool`
+        does, stay where they are, and are not among them.
+
+    Raises:
+        FileNotFoundError: If MMDetection ships no such tool.
+        SystemExit: If the tool does not know an argument, or for `--help`.
+        ValueError: If the text after `--cfg-json` is no JSON object.
+    """
+    given = sys.argv[:]
+    try:
+        for flag in (TRUST_FLAG, DRY_RUN):
+            take_flag(flag)
+        take_values(sys.argv)
+        return load_mmdet_tool(name).parse_args()
+    finally:
+        sys.argv[:] = given

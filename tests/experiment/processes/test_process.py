@@ -242,3 +242,13 @@ def test_waiting_threads_sleep_unless_told_otherwise(
         monkeypatch.setenv(name, value)
 
     assert make_environment().get('OMP_WAIT_POLICY') == policy
+
+
+def test_python_is_this_one_wherever_the_path_leads(tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    code = 'import os, sys; print(sys.executable, os.environ["PYTHON"])'
+
+    run_stage('teacher', ['python', '-c', code], tmp_path)
+
+    found = (tmp_path / 'console.log').read_text().split()
+    assert found == [sys.executable] * 2

@@ -231,6 +231,8 @@ def test_preprocessor_may_be_at_the_top_of_the_config(
     above.data_preprocessor = above.model.module.pop('data_preprocessor')
     both = annotate_cfg(drawn, checkpoint, tmp_path / 'both')
     both.data_preprocessor = dict(type='mmdet.DetDataPreprocessor')
+    for one in (cfg, above, both):
+        one.model.other_teachers = [dict(checkpoint=str(checkpoint))]
 
     expected = annotate(cfg)['annotations']
     for one in (above, both):

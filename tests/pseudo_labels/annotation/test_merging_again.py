@@ -219,3 +219,30 @@ def test_folder_to_read_is_not_written_to(tmp_path):
 
     with pytest.raises(ValueError, match='link would be written to, but'):
         merge_again(tmp_path, tmp_path / 'link')
+
+
+def test_images_that_were_read_since_are_merged(
+    drawn, checkpoint, kept, tmp_path
+):
+    image = drawn.folder / 'unlabeled' / '0.png'
+    first = merge_again(kept, tmp_path / 'again')
+    assert first.list_images()['0.png'] is False
+    image.write_bytes((drawn.folder / 'unlabeled' / '1.png').read_bytes())
+    run(drawn, checkpoint, tmp_path / 'kept', keep_views=True)
+
+    again = merge_again(kept, tmp_path / 'again')
+
+    assert again.list_images()['0.png'] is True
+    assert len(again.read()) == 5
+
+
+def test_image_that_was_exchanged_since_is_not_mixed_with_the_old_one(
+    drawn, checkpoint, kept, tmp_path
+):
+    merge_again(kept, tmp_path / 'again')
+    image = drawn.folder / 'unlabeled' / '1.png'
+    image.write_bytes((drawn.folder / 'unlabeled' / '2.png').read_bytes())
+    run(drawn, checkpoint, tmp_path / 'kept', keep_views=True)
+
+    with pytest.raises(StoreError, match='1.png is another image than the'):
+        merge_again(kept, tmp_path / 'again')

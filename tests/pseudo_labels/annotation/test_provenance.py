@@ -123,3 +123,14 @@ def test_masks_and_boxes_of_views_are_told_where_they_are_kept(
     assert made['masks'] == dict(min_score=0.1)
     assert made['segmentation'] == segmentation
     assert made['keep_views'] is True
+
+
+def test_preprocessor_at_the_top_counts_if_the_teacher_has_none(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path)
+    cfg.data_preprocessor = dict(type='DetDataPreprocessor', mean=[1, 2, 3])
+
+    assert 'data_preprocessor' not in provenance_of(cfg)
+    del cfg.model.module['data_preprocessor']
+    assert "'mean': [1, 2, 3]" in provenance_of(cfg)['data_preprocessor']

@@ -12,6 +12,7 @@ from projects.data_distillation.pseudo_labels.detections.columns import (
     collect_stored,
     collect_stored_masks,
     flatten_table,
+    keep_listed,
     keep_readable,
 )
 from projects.data_distillation.pseudo_labels.detections.shards import (
@@ -95,3 +96,11 @@ def test_detection_has_a_mask_if_it_has_pixels():
     table = pa.Table.from_pylist([one], MASK_SCHEMA)
 
     assert flatten_table(table).has_mask.tolist() == [True, False]
+
+
+def test_images_that_left_their_file_are_left_out():
+    table = pa.table(dict(file_name=['a', 'b', 'c']))
+
+    for listed, left in ((['c', 'a', 'd'], ['a', 'c']), (['d'], [*'abc'])):
+        coco = dict(images=[dict(file_name=name) for name in listed])
+        assert keep_listed(table, coco)['file_name'].to_pylist() == left

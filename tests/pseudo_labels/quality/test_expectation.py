@@ -205,3 +205,20 @@ def test_labels_that_do_not_say_their_rules_are_refused(annotated, drawn):
         expect_quality(
             file, annotated / 'detections', drawn.folder / 'truth.json'
         )
+
+
+def test_images_that_left_the_validation_set_do_not_count(annotated, drawn):
+    truth = json.loads(json.dumps(drawn.truth))
+    gone = truth['images'].pop()['id']
+    truth['annotations'] = [
+        one for one in truth['annotations'] if one['image_id'] != gone
+    ]
+
+    expected = expect_quality(
+        annotated / 'pseudo_labels.json',
+        annotated / 'detections',
+        drawn.write('less.json', truth),
+    )
+
+    assert expected.num_images == 4
+    assert expected.recall.value == 1

@@ -21,7 +21,7 @@ class ChildProcess:
     not wait for the others to end.
 
     Args:
-        command: The words of the command.
+        command: The words of the command. `python` means this Python.
         environment: The environment of the command.
         output: The file that the command prints to; None to print where this
             process prints.
@@ -55,8 +55,11 @@ class ChildProcess:
             ValueError: If another thread calls it.
         """
         with handling_stop_signals(self._stop):
+            # Debian has no `python` without its own package.
+            first, *rest = self.command
+            program = sys.executable if first == 'python' else first
             self.process = subprocess.Popen(
-                self.command,
+                [program, *rest],
                 env=self.environment,
                 stdout=self.output,
                 stderr=self.output,

@@ -107,7 +107,8 @@ def make_environment() -> dict[str, str]:
         KeyError: If this process has no `PATH`.
     """
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    variables = dict(os.environ, PATH=path)
+    # The scripts that launch processes take it.
+    variables = dict(os.environ, PATH=path, PYTHON=sys.executable)
     # They burn the core that another one is waiting for otherwise, wherever
     # something else runs too: iterations then take many times as long.
     if 'GOMP_SPINCOUNT' not in variables:

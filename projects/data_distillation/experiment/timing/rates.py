@@ -142,9 +142,14 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
     """
     experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED
     stage = CONTROL if experiment.teachers else 'teacher'
-    values: dict[str, str] = {}
+    values: dict[str, object] = {}
     if experiment.is_label_free:
-        stage, values = 'student', let_student_train(experiment, folder)
+        stage = 'student'
+        values |= let_student_train(experiment, folder)
+    if experiment.load(stage).get('visualizer'):
+        # The times are in its file, which other backends do not write.
+        backend = dict(type='LocalVisBackend')
+        values['visualizer.vis_backends'] = [backend]
     options = (
         f'train_cfg.max_iters={num}',
         # No validation: its images may be many.

@@ -125,12 +125,16 @@ def check_numbers(weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def load_teacher(module: dict, file: str) -> nn.Module:
+def load_teacher(
+    module: dict, file: str, data_preprocessor: dict | None = None
+) -> nn.Module:
     """Build a detector and load a checkpoint into it.
 
     Args:
         module: The config of the detector.
         file: The path or the URL of the checkpoint.
+        data_preprocessor: The config of the data preprocessor if `module` has
+            none; None for MMEngine's default.
 
     Returns:
         The detector, on the CPU and in training mode. Its attribute
@@ -152,7 +156,11 @@ def load_teacher(module: dict, file: str) -> nn.Module:
             f'{type(module).__name__}'
         )
     with refusing_code():
-        teacher = MODELS.build(module)
+        default = {'data_preprocessor': data_preprocessor}
+        # Its own preprocessor comes last, and wins.
+        teacher = MODELS.build(
+            {**default, **module} if data_preprocessor else module
+        )
         checkpoint = load_checkpoint(teacher, file, map_location='cpu')
     mend_point_encoding(teacher)
     revert_sync_batchnorm(teacher)  # As `WrappedDetector` does.

@@ -16,6 +16,10 @@ from .checkpoint_fields import CHANGED, make_plain_dict
 
 # The number of classes that a message names.
 NUM_NAMED = 8
+# Of two boxes of one class that overlap by more, only the better one stays if
+# classes were joined. It does not depend on the merger, so that boxes of views
+# can be merged again.
+JOIN_IOU = 0.5
 # The label of a class that is not wanted.
 UNWANTED = -1
 

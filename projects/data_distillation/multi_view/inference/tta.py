@@ -16,7 +16,7 @@ from ...text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare_detector
 from .checkpoints import load_teacher
-from .class_maps import ClassMap, ClassNames
+from .class_maps import JOIN_IOU, ClassMap, ClassNames
 from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
@@ -130,9 +130,10 @@ class MultiViewTTA(WrappedDetector):
             ClassNames(classes, class_map),
             *map(ClassNames.of, other_teachers),
         ]
+        default = data_preprocessor
         self.other_teachers = nn.ModuleList(
-            load_teacher(teacher.get('module', module), teacher['checkpoint'])
-            for teacher in other_teachers
+            load_teacher(one.get('module', module), one['checkpoint'], default)
+            for one in other_teachers
         )
         self.class_maps: list[ClassMap | None] = [None] * len(self.names)
         self._is_prepared = False
@@ -365,8 +366,7 @@ class MultiViewTTA(WrappedDetector):
                 for view, sample in zip(batch, detected, strict=True):
                     of_view = sample.pred_instances
                     if class_map := self.class_maps[number]:
-                        threshold = self.merger.iou_threshold
-                        of_view = class_map.apply(of_view, threshold)
+                        of_view = class_map.apply(of_view, JOIN_IOU)
                     if self.masks:
                         of_view = self.masks.keep(view, of_view)
                     key = number, view.index

@@ -110,7 +110,7 @@ class AnnotationRun:
         """
         if not self.progress.is_measured:
             self._log_expectation()
-        self._leave()
+        self.leave()
 
     def check_unreadable(self, num_unreadable: int) -> None:
         """End the run if too many images cannot be read.
@@ -128,7 +128,7 @@ class AnnotationRun:
         # broken one.
         if num_unreadable <= self.max_unreadable_share * num_images:
             return
-        self._leave()
+        self.leave()
         raise ValueError(
             f'{num_unreadable:,} of {num_images:,} images cannot be read, '
             'which is more than the share that the hook allows: '
@@ -144,7 +144,7 @@ class AnnotationRun:
         )
 
     def _end_early(self) -> None:
-        self._leave()
+        self.leave()
         text = (
             f'stopped by SIGTERM; what is done is in {self.store.folder}. Run '
             'the same command again to go on'
@@ -152,9 +152,16 @@ class AnnotationRun:
         log_from_any_rank(text)
         raise AnnotationStopped(text)
 
-    def _leave(self) -> None:
-        """Write what is left, and leave the process as it was before."""
-        self.store.flush()
+    def leave(self) -> None:
+        """Write what is left, and leave the process as it was before.
+
+        A dry run writes nothing. It may be called twice.
+
+        Raises:
+            OSError: If a shard cannot be written.
+        """
+        if not self.is_dry_run:
+            self.store.flush()
         # Each access makes a new bound method, but `unregister` goes by
         # equality, for which they are the same.
         atexit.unregister(self.store.flush)

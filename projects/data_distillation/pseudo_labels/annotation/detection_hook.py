@@ -73,6 +73,15 @@ class DetectionHook(Hook):
     # It begins in `before_test`.
     _run: AnnotationRun
 
+    def leave(self) -> None:
+        """End a run that has failed; see `AnnotationRun.leave`.
+
+        Raises:
+            OSError: If a shard cannot be written.
+        """
+        if hasattr(self, '_run'):
+            self._run.leave()
+
     def __init__(
         self,
         labeled: dict,

@@ -6,7 +6,8 @@ store with keep_views ──► choose views ──► merger ──► another 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mmdet.registry import TASK_UTILS
 
 from ...multi_view.inference.view_boxes import ViewBoxes
 from ...multi_view.merging.mergers import Merger
-from ..detections.shards import read_index
+from ..detections.shards import ShardError, read_index
 from ..detections.store import DetectionStore, StoreError
 from .rows import make_merged_columns
 
@@ -37,7 +38,8 @@ def merge_again(
 
     The result is the one that annotation with this merger and these views
     would have given. Images that are in the other store already
-    are left out, so that a run that was killed goes on.
+    are left out, so that a run that was killed goes on, but those that could
+    not be read before are merged if they were read since.
 
     Args:
         detections: The folder of a store that was made with `keep_views`.
@@ -54,8 +56,8 @@ def merge_again(
 
     Raises:
         StoreError: If the store has no detections, a damaged shard or no boxes
-            of views, `out` holds other detections, or masks would be lost
-            without `boxes_only`.
+            of views, `out` holds other detections or those of an image that
+            was exchanged since, or masks would be lost without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
             none; if an argument of the merger is out of range; or if `out` is
             the folder to read.
@@ -73,7 +75,7 @@ def merge_again(
     made_by = describe_merge(store, merger, numbers, boxes_only)
     other = DetectionStore(out, made_by)
     build = TASK_UTILS.build(made_by['merger'])
-    done = other.list_images()
+    done, digests = other.list_images(), read_digests(other)
     for shard, table in zip(
         store.list_shards(), store.iter_views(), strict=True
     ):
@@ -81,13 +83,65 @@ def merge_again(
         for (row, boxes), image in zip(
             iter_rows(table), contents, strict=True
         ):
-            if row['file_name'] not in done:
+            if must_merge(row, image.digest, done, digests):
                 merged = merge_views(boxes, build, numbers)
                 row |= dict(sha256=image.digest, state=image.state)
                 other.add(dict(row, **merged))
         # A shard for each that was read, so that a kill costs one at most.
         other.flush()
     return other
+
+
+def must_merge(
+    row: dict,
+    digest: str | None,
+    done: Mapping[str, bool],
+    digests: Mapping[str, str],
+) -> bool:
+    """Return whether an image is still to be merged.
+
+    Args:
+        row: What the store says of the image, with `file_name` and
+            `unreadable`.
+        digest: The digest of its file; None if it is not known.
+        done: Name -> whether it was read, for images in the other store.
+        digests: Name -> the digest that the other store has.
+
+    Returns:
+        Whether the other store lacks it, or has it as unreadable only.
+
+    Raises:
+        StoreError: If the other store has it with another digest.
+    """
+    name, is_read = row['file_name'], row['unreadable'] is None
+    if not done.get(name, False):
+        return is_read or name not in done
+    if is_read and digest and digests.get(name, digest) != digest:
+        raise StoreError(
+            f'{name} is another image than the one that was merged before: '
+            'delete the merged detections, or name another folder'
+        )
+    return False
+
+
+def read_digests(store: DetectionStore) -> dict[str, str]:
+    """Read of which images a store was made.
+
+    Args:
+        store: The store.
+
+    Returns:
+        File name -> digest of the file, for images with a known one. A file
+        that is not a whole shard is left out.
+    """
+    found = {}
+    for shard in store.list_shards():
+        with suppress(ShardError):
+            index = read_index(shard)
+            for name, image in zip(index.names, index.contents, strict=True):
+                if image.digest:
+                    found[name] = image.digest
+    return found
 
 
 def merge_views(

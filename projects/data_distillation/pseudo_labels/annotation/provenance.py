@@ -64,6 +64,12 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         provenance['masks'] = cfg.model.masks
         is_polygon = reads_only_polygons(cfg.get('train_dataloader'))
         provenance['segmentation'] = 'polygon' if is_polygon else 'rle'
+    # MMEngine takes one at the top for a model that has none.
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get(
+        'data_preprocessor'
+    )
+    if preprocessor and not cfg.model.module.get('data_preprocessor'):
+        provenance['data_preprocessor'] = str(preprocessor)
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
     return as_json(provenance)

@@ -133,6 +133,24 @@ def keep_readable(table: pa.Table) -> pa.Table:
     return table.filter(pc.is_null(table['unreadable']))
 
 
+def keep_listed(table: pa.Table, coco: dict) -> pa.Table:
+    """Keep the rows of images that a COCO file has.
+
+    A store keeps the images that were taken out of its file since.
+
+    Args:
+        table: A table with the column `file_name`.
+        coco: The COCO object.
+
+    Returns:
+        These rows, in their order; all rows if the file has none of them,
+        which is then not their file.
+    """
+    names = [image['file_name'] for image in coco['images']]
+    is_listed = pc.is_in(table['file_name'], pa.array(names, pa.string()))
+    return table.filter(is_listed) if pc.any(is_listed).as_py() else table
+
+
 def flatten_table(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 

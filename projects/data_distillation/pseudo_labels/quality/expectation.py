@@ -16,7 +16,7 @@ from ...label_files.coco.matching import (
 )
 from ...label_files.coco.reading import read_truth
 from ...text import format_table
-from ..detections.columns import keep_readable
+from ..detections.columns import keep_listed, keep_readable
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
 from ..selection.export import read_rules
@@ -163,7 +163,7 @@ def expect_quality(
     store.check_same_teacher(read_origin(labels))
     truth = read_truth(truth_file)
     check_classes(list(by_class), truth['categories'], truth_file)
-    table = keep_readable(store.read())
+    table = keep_listed(keep_readable(store.read()), truth)
     min_scores = np.array(
         [np.inf if score is None else score for score in by_class.values()],
         # As scores are stored. As a float64, the least score of a label may be

@@ -17,8 +17,14 @@ from ...label_files.coco.reading import (
     CocoError,
     read_coco,
     read_labeled,
+    read_truth,
 )
-from ..detections.columns import Detections, flatten_table, keep_readable
+from ..detections.columns import (
+    Detections,
+    flatten_table,
+    keep_listed,
+    keep_readable,
+)
 from ..detections.store import DetectionStore, StoreError
 from .box_calibration import (
     BoxCalibration,
@@ -257,7 +263,8 @@ def learn_box_calibration(
     if not (rules.calibrates_boxes and rules.validation):
         return None
     store = open_store(Path(rules.validation['detections']))
-    table = keep_readable(store.read())
+    truth = read_truth(rules.validation['ann_file'])
+    table = keep_listed(keep_readable(store.read()), truth)
     detections = flatten_table(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)

@@ -17,7 +17,12 @@ from ...label_files.coco.matching import (
     match_detections,
 )
 from ...label_files.coco.reading import CocoError, read_coco
-from ..detections.columns import Detections, flatten_table, keep_readable
+from ..detections.columns import (
+    Detections,
+    flatten_table,
+    keep_listed,
+    keep_readable,
+)
 from ..detections.store import DetectionStore
 from .box_calibration import check_box_calibration, refuse_masks
 from .filters import build_filters, choose_regions, find_valid
@@ -320,8 +325,7 @@ class SelectionRules:
 
         Raises:
             FileNotFoundError: If the file of the truth is missing.
-            CocoError: If the truth cannot be used, has other classes, or lacks
-                an image.
+            CocoError: If the truth cannot be used or has other classes.
             StoreError: If there are no whole detections, or another teacher,
                 other views or another merger made them.
             ValueError: If a filter needs masks, and there are none.
@@ -329,11 +333,11 @@ class SelectionRules:
         if not self.validation:
             return None
         truth = self.validation['ann_file']
-        categories = read_coco(truth, 'images', 'categories')['categories']
-        check_classes(labeled.classes, categories, truth)
+        coco = read_coco(truth, 'images', 'categories')
+        check_classes(labeled.classes, coco['categories'], truth)
         store = DetectionStore(self.validation['detections'])
         store.check_same_teacher(provenance)
-        table = keep_readable(store.read())
+        table = keep_listed(keep_readable(store.read()), coco)
         return match_detections(self.filter_rows(table), truth, RIGHT_IOU)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:

@@ -103,11 +103,13 @@ class Judge:
         self.truth_file = truth
         self.truth = read_truth(truth)
         # By name, since two runs may have done an image at the same time.
+        # The store keeps images that were taken out of the truth since.
+        known = {image['file_name'] for image in self.truth['images']}
         by_name = {
             row['file_name']: (row, boxes)
             for table in self.store.iter_views()
             for row, boxes in iter_rows(table)
-            if row['unreadable'] is None
+            if row['unreadable'] is None and row['file_name'] in known
         }
         self.rows: list[tuple[dict, ViewBoxes]] = list(by_name.values())
         self.configs = dict(mergers)
