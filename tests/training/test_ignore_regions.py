@@ -442,6 +442,24 @@ def test_head_whose_loss_counts_what_is_ignored_is_refused(
         )
 
 
+def test_one_proposal_of_an_ignored_image_stays_background(tmp_path):
+    cfg = read_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    cfg.model.backbone.init_cfg = None
+    part = write_labels(tmp_path, 0)
+    check_partly(tmp_path)
+
+    model = begin_training_of(
+        MODELS.build(cfg.model), part, [IgnoreRegionsHook()]
+    )
+
+    whole = [[0.0, 0.0, 128.0, 128.0]]
+    of_rois, of_anchors = model.roi_head.bbox_assigner, model.rpn_head.assigner
+    assert assign(of_anchors, num_objects=0, regions=whole) == [-1] * 4
+    found = assign(of_rois, num_objects=0, regions=whole)
+    assert found == [0, -1, -1, -1]
+    assert assign(of_rois, regions=whole) == [1, -1, -1, -1]
+
+
 def test_last_of_several_hooks_says_which_share(tmp_path):
     hooks = [IgnoreRegionsHook(0.5), IgnoreRegionsHook(0.8)]
 

@@ -5,7 +5,8 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 
-from mmdet.models import FreeAnchorRetinaHead
+import torch
+from mmdet.models import BaseRoIHead, FreeAnchorRetinaHead
 from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
@@ -84,12 +85,13 @@ class IgnoreRegionsHook(Hook):
                 'without --ignore-from (`ignore` in the config), and check '
                 'all objects of images that were taken over with --partly'
             )
+        of_rois = list(find_roi_assigners(model))
         for assigner in found:
             if not unchecked and not takes_any_anchor(assigner):
                 assigner.ignore_iof_thr = self.ignore_iof_thr
             # An attribute hides the method, for this one assigner alone.
             assigner.assign = ignore_background(
-                assigner.assign, self.ignore_iof_thr
+                assigner.assign, self.ignore_iof_thr, assigner in of_rois
             )
         print_log(
             f'{regions:,} regions are ignored by '
@@ -100,7 +102,9 @@ class IgnoreRegionsHook(Hook):
 
 
 def ignore_background(
-    assign: Callable[..., AssignResult], ignore_iof_thr: float
+    assign: Callable[..., AssignResult],
+    ignore_iof_thr: float,
+    keeps_one: bool = False,
 ) -> Callable[..., AssignResult]:
     """Make an assigner ignore what it made background in a region.
 
@@ -115,6 +119,7 @@ def ignore_background(
             the input. The latter may be None, missing or empty.
         ignore_iof_thr: The share of an anchor or proposal (0 to 1) that may
             lie in a region; if more of it does, it is ignored.
+        keeps_one: Whether one stays background where all would be ignored.
 
     Returns:
         The function that takes the place of `assign`. It changes the result of
@@ -138,7 +143,13 @@ def ignore_background(
             in_region = (shares > ignore_iof_thr).any(dim=1)
             # In `gt_inds`, 0 is background, k > 0 is object k - 1, -1 is
             # neither.
-            result.gt_inds[in_region & (result.gt_inds == 0)] = -1
+            ignored = in_region & (result.gt_inds == 0)
+            is_out = ignored | (result.gt_inds < 0)
+            if keeps_one and ignored.any() and is_out.all():
+                # The first of those that are least in a region.
+                least = shares.amax(dim=1).masked_fill(~ignored, torch.inf)
+                ignored[least.argmin()] = False
+            result.gt_inds[ignored] = -1
         return result
 
     return wrapped
@@ -174,6 +185,23 @@ def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
             # (a list in cascades), `initial_assigner` and others.
             if 'assigner' in name:
                 yield from value if isinstance(value, list) else [value]
+
+
+def find_roi_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
+    """Yield the assigners of proposals.
+
+    Without any proposal, the classifier of a head has no gradient, and several
+    processes that train together would end with an error.
+
+    Args:
+        model: The detector.
+
+    Yields:
+        The assigners of its RoI heads, module by module.
+    """
+    for module in model.modules():
+        if isinstance(module, BaseRoIHead):
+            yield from find_assigners(module)
 
 
 def can_ignore(assigner: BaseAssigner) -> bool:
