@@ -23,6 +23,7 @@ from projects.data_distillation.experiment.scaffold.init import (
 )
 from projects.data_distillation.experiment.scaffold.overrides import (
     check_class_weights,
+    check_inner_teacher,
     check_load_from,
     check_monitors,
     override_checkpoint,
@@ -387,6 +388,18 @@ def test_metainfo_that_is_no_dict_is_refused(written):
 
 
 # --- what is refused -------------------------------------------------------
+
+
+def test_teacher_within_a_detector_must_know_the_classes(own):
+    lad = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py'
+    detector = own('', lad)
+    mine = own('model = dict(teacher_bbox_head=dict(num_classes=2))', lad)
+
+    with pytest.raises(DetectorError, match='with 80 classes, but .* have 2:'):
+        check_inner_teacher(detector, 2)
+    check_inner_teacher(detector, 80)
+    check_inner_teacher(mine, 2)
+    check_inner_teacher(own(''), 2)
 
 
 @pytest.mark.parametrize(

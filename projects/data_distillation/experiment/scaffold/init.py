@@ -28,7 +28,12 @@ from .changes import (
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
 from .given import GivenExperiment, TeacherConfig
-from .overrides import check_class_weights, check_load_from, check_monitors
+from .overrides import (
+    check_class_weights,
+    check_inner_teacher,
+    check_load_from,
+    check_monitors,
+)
 from .plan import (
     MIN_STUDENT_FACTOR,
     RECIPES,
@@ -136,6 +141,7 @@ def check_detector(
         files += [data.truth_file] if data.truth_file else []
         check_masks(files, detector.reads_only_polygons)
     check_class_weights(detector, len(data.classes))
+    check_inner_teacher(detector, len(data.classes))
     check_monitors(detector, data.classes)
     check_load_from(detector, options.from_scratch)
 

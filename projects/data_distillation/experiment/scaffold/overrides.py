@@ -254,6 +254,30 @@ def check_load_from(detector: DetectorConfig, from_scratch: bool) -> None:
         )
 
 
+def check_inner_teacher(detector: DetectorConfig, num_classes: int) -> None:
+    """Check that a teacher within the detector knows the classes.
+
+    LAD's assigns the labels. MMDetection loads its weights without checking
+    that they fit, so that its layer of classes would keep random ones.
+
+    Args:
+        detector: The detector.
+        num_classes: The number of classes of the labeled images.
+
+    Raises:
+        DetectorError: If it has weights for another number of classes.
+    """
+    model = detector.cfg.model
+    known = (model.get('teacher_bbox_head') or {}).get('num_classes')
+    if model.get('teacher_ckpt') and known not in (None, num_classes):
+        raise DetectorError(
+            f'`teacher_ckpt` of {detector.name} is of a teacher with {known} '
+            f'classes, but the labeled images have {num_classes}: train one '
+            'on them, and name it in a config that inherits from this one '
+            f'and sets `teacher_bbox_head.num_classes` to {num_classes}'
+        )
+
+
 def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
     """Check that every list of class weights has one for each class.
 
