@@ -30,7 +30,7 @@ class InterruptingHook(Hook):
     """Ctrl-C after the first batch."""
 
     def after_test_iter(self, *args: object, **kwargs: object) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt('stopped')
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_what_failed_leaves_nothing_behind_in_the_process(
     before = signal.getsignal(signal.SIGTERM)
     stop = {'custom_hooks': [*Config.fromfile(config).custom_hooks, STOP]}
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match='stopped'):
         annotate(config, checkpoint, tmp_path / 'out', options=stop)
 
     assert signal.getsignal(signal.SIGTERM) == before

@@ -310,7 +310,7 @@ class Schedule:
 def find_base_batch_size(cfg: Config) -> int | None:
     """Find the batch size for which the learning rate of a config is meant.
 
-    MMDetection's RTMDet inherits the base of 16 images from `schedule_1x.py`,
+    MMDetection's RTMDet inherits the base of 16 images from `schedule_1x`,
     though its rate is for the 256 of its name, `8xb32`.
 
     Args:

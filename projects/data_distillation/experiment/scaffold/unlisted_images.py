@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,22 +81,36 @@ def find_unlisted(
             'those in the labeled file have not been annotated yet, take them '
             'with --annotate-empty'
         )
-    notes = [
+    taken = (
         f'{len(names):,} of the {len(paths):,} images in {folder} are in no '
         'file: they are the unlabeled ones'
-    ]
+    )
+    return UnlistedImages(names, (taken, *describe_left_out(bad, copies)))
+
+
+def describe_left_out(
+    bad: Sequence[str], copies: Mapping[str, str]
+) -> Iterator[str]:
+    """Say which images of a folder are left out besides the listed ones.
+
+    Args:
+        bad: The names that a COCO file cannot have.
+        copies: The path of each copy -> that of the listed image.
+
+    Yields:
+        A line for each kind that there is.
+    """
     if bad:
-        notes.append(
+        yield (
             f'{len(bad):,} more are left out, because a COCO file cannot have '
             f'such names, for example {format_value(bad[0])}: rename them'
         )
     if copies:
         first, original = next(iter(copies.items()))
-        notes.append(
+        yield (
             f'{len(copies):,} more are left out, because they are copies of '
             f'listed images, for example {first} of {original}'
         )
-    return UnlistedImages(names, tuple(notes))
 
 
 def find_empty(content: dict) -> list[str]:
