@@ -26,4 +26,4 @@ exec srun -p "$PARTITION" \
     --cpus-per-task="$CPUS_PER_TASK" \
     --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$(dirname "$0")/$TOOL" "${@:4}"
+    "${STAGE_PYTHON:-python}" -u "$(dirname "$0")/$TOOL" "${@:4}"

@@ -26,6 +26,6 @@ if [ "$GPUS" != 1 ]; then
 fi
 
 # exec: a signal to this script reaches the processes.
-exec "${PYTHON:-python}" -m torch.distributed.run "${MEETING[@]}" \
+exec "${STAGE_PYTHON:-python}" -m torch.distributed.run "${MEETING[@]}" \
     --nproc_per_node="$GPUS" \
     "$(dirname "$0")/$TOOL" "${@:3}"

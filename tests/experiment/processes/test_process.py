@@ -246,7 +246,7 @@ def test_waiting_threads_sleep_unless_told_otherwise(
 
 def test_python_is_this_one_wherever_the_path_leads(tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
-    code = 'import os, sys; print(sys.executable, os.environ["PYTHON"])'
+    code = 'import os, sys; print(sys.executable, os.environ["STAGE_PYTHON"])'
 
     run_stage('teacher', ['python', '-c', code], tmp_path)
 

@@ -20,6 +20,6 @@ def test_a_border_is_half_an_image_afterwards_too(size, factor):
     assert border == (-height // 2, -width // 2)
 
 
-@pytest.mark.parametrize('zoom', [(0.8, 1.2), 1.5])
+@pytest.mark.parametrize('zoom', [(0.8, 1.2), (0.5, 2.0), 1.5])
 def test_factors_are_no_sizes(zoom):
     assert resize_transform(dict(type='A', scale=zoom), 0.5)['scale'] == zoom

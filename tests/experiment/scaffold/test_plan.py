@@ -10,6 +10,7 @@ from projects.data_distillation.experiment.scaffold.plan import (
     Data,
     ExperimentOptions,
     Images,
+    Plan,
     explain_lengths,
 )
 
@@ -45,3 +46,12 @@ def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
     number = plan.student_iterations * 0.8 / 100
     assert passes.endswith(f'sees each unlabeled image {number:.1f} times')
     assert 'learning rate' in rate
+
+
+def test_student_without_labeled_images_sees_more_of_the_others():
+    plan = Plan(
+        batch_size=4, num_processes=2, iterations=1, student_iterations=50
+    )
+
+    assert plan.count_passes(100, num_labeled=5) == 1.6
+    assert plan.count_passes(100, num_labeled=0) == 4

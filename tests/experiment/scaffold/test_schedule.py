@@ -34,6 +34,7 @@ def test_rate_is_meant_for_the_batch_in_the_name(name, images):
         ('optim_wrapper = dict(optimizer=dict(lr=0.1))', 16),
         ('auto_scale_lr = dict(_delete_=True)', None),
         ('auto_scale_lr = dict(base_batch_size=512)', 512),
+        ('# as in a_8xb64-1x.py', 256),
     ],
 )
 def test_own_config_has_the_batch_of_its_base(tmp_path, text, images):

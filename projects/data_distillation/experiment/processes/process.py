@@ -108,7 +108,7 @@ def make_environment() -> dict[str, str]:
     """
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     # The scripts that launch processes take it.
-    variables = dict(os.environ, PATH=path, PYTHON=sys.executable)
+    variables = dict(os.environ, PATH=path, STAGE_PYTHON=sys.executable)
     # They burn the core that another one is waiting for otherwise, wherever
     # something else runs too: iterations then take many times as long.
     if 'GOMP_SPINCOUNT' not in variables:

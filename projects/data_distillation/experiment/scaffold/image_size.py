@@ -71,6 +71,9 @@ def resize_value(value: object, factor: float, stride: int) -> object:
         tuple of the same type for one of sizes. What is no size stays.
     """
     if isinstance(value, (list, tuple)):
+        # A range of factors, such as (0.5, 2.0).
+        if any(isinstance(v, float) and v % 1 for v in value):
+            return value
         return type(value)(resize_value(v, factor, stride) for v in value)
     # Factors and shares stay, and so do bools, which are integers too.
     if not isinstance(value, (int, float)) or 0 <= value <= 1 or value % 1:

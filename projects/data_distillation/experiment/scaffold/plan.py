@@ -180,16 +180,18 @@ class Plan:
     balance: float = 1.0
     selector: Mapping | None = None
 
-    def count_passes(self, num_unlabeled: int) -> float:
+    def count_passes(self, num_unlabeled: int, num_labeled: int) -> float:
         """Count how often the student sees each unlabeled image.
 
         Args:
             num_unlabeled: The number of unlabeled images, at least 1.
+            num_labeled: The number of labeled images; if there are none, all
+                images of a batch are pseudo-labeled.
 
         Returns:
             The mean over the images.
         """
-        share = self.ratio[1] / sum(self.ratio)
+        share = self.ratio[1] / sum(self.ratio) if num_labeled else 1
         step = self.batch_size * self.num_processes
         return self.student_iterations * step * share / num_unlabeled
 
@@ -295,7 +297,7 @@ def explain_lengths(
     yield f'teacher     {plan.iterations:,} iterations: {teacher}'
     yield f'student     {plan.student_iterations:,} iterations: {student}'
     if data.unlabeled.count:
-        passes = plan.count_passes(data.unlabeled.count)
+        passes = plan.count_passes(data.unlabeled.count, data.labeled.count)
         yield f'            it sees each unlabeled image {passes:.1f} times'
     if balance > 1:
         share = detector.train_dataset.oversample_thr

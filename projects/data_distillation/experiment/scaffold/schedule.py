@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -323,18 +324,22 @@ def find_base_batch_size(cfg: Config) -> int | None:
     """
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     # The text of a config has the paths of all files that it is made of.
-    named = NAMES_BATCH.findall(cfg.text or '')
+    named = [
+        found
+        for found in NAMES_BATCH.findall(cfg.text or '')
+        if Path(found[0]).is_file()  # A comment may name a file too.
+    ]
     if not base or not named:
         return base
     file, processes, batch_size = named[-1]
     images = int(processes) * int(batch_size)
     if images <= base:
         return base
-    its_rate, rate = (
-        one.optim_wrapper.optimizer.get('lr')
+    rates = [
+        (one.get('optim_wrapper') or {}).get('optimizer', {}).get('lr')
         for one in (Config.fromfile(file), cfg)
-    )
-    return images if its_rate == rate else base
+    ]
+    return images if rates[0] == rates[1] else base
 
 
 def check_counts_no_epochs(hook: Mapping) -> None:

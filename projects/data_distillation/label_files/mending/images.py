@@ -206,8 +206,10 @@ def write_sizes(
         """Return an annotation in the size of its image."""
         factor = factors.get(image_ids[index])
         has_box = is_bbox(entry.get('bbox'))
-        # A missing box will be made of the polygons or the mask.
-        if factor is None or not (has_box or entry.get('segmentation')):
+        # A missing box will be made of the polygons. Masks as RLE are of the
+        # size before, so that without a box nothing can be made of them.
+        has_polygons = isinstance(entry.get('segmentation'), list)
+        if factor is None or not (has_box or has_polygons):
             return entry
         counts['boxes scaled to their resized image'] += has_box
         entry = nest_segmentation(entry, counts)

@@ -64,15 +64,30 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         provenance['masks'] = cfg.model.masks
         is_polygon = reads_only_polygons(cfg.get('train_dataloader'))
         provenance['segmentation'] = 'polygon' if is_polygon else 'rle'
-    # MMEngine takes one at the top for a model that has none.
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get(
-        'data_preprocessor'
-    )
-    if preprocessor and not cfg.model.module.get('data_preprocessor'):
-        provenance['data_preprocessor'] = str(preprocessor)
+    if preprocessor := find_preprocessor(cfg):
+        provenance['data_preprocessor'] = preprocessor
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
     return as_json(provenance)
+
+
+def find_preprocessor(cfg: Config) -> str:
+    """Find the data preprocessor of teachers that have none of their own.
+
+    MMEngine takes that of the model, or the one beside `model`.
+
+    Args:
+        cfg: The config of the test run.
+
+    Returns:
+        Its config as text; empty if each teacher has one, or there is none.
+    """
+    found = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    modules = [cfg.model.module]
+    for teacher in cfg.model.get('other_teachers', ()):
+        modules.append(teacher.get('module') or cfg.model.module)
+    has_own = all(one.get('data_preprocessor') for one in modules)
+    return '' if has_own or not found else str(found)
 
 
 def find_names(teacher: Mapping) -> dict:
