@@ -2,7 +2,8 @@
 # Start a tool of this folder as the tasks of Slurm; slurm_*.sh call it.
 # Usage: tools/srun.sh PARTITION JOB_NAME TOOL [arguments of the tool]
 # Environment: GPUS (tasks in all), GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS, and
-# GRES: what each node must have, empty on nodes without GPUs.
+# GRES: what each node must have, empty on nodes without GPUs. STAGE_PYTHON: the
+# Python of the tasks (default python).
 set -e
 
 PARTITION=$1

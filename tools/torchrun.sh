@@ -2,7 +2,8 @@
 # Start a tool of this folder in several processes; dist_*.sh call it.
 # Usage: tools/torchrun.sh GPUS TOOL [arguments of the tool]
 # Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT (on one node any free one).
-# Without GPUs, GPUS counts processes on CPUs.
+# Without GPUs, GPUS counts processes on CPUs. STAGE_PYTHON: their Python (default
+# python).
 set -e
 
 GPUS=$1

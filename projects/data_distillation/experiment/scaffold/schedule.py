@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mmengine.config import Config
@@ -103,7 +104,7 @@ class Schedule:
             schedulers,
             cfg.get('custom_hooks') or [],
             find_base_batch_size(cfg),
-            cfg.optim_wrapper.optimizer.get('lr'),
+            find_rate(cfg),
             Dataset.of(loader.dataset, 'train_dataloader.dataset').times,
             loader.get('num_batch_per_epoch'),
         )
@@ -335,11 +336,32 @@ def find_base_batch_size(cfg: Config) -> int | None:
     images = int(processes) * int(batch_size)
     if images <= base:
         return base
-    rates = [
-        (one.get('optim_wrapper') or {}).get('optimizer', {}).get('lr')
-        for one in (Config.fromfile(file), cfg)
-    ]
-    return images if rates[0] == rates[1] else base
+    return images if read_rate(file) == find_rate(cfg) else base
+
+
+@cache  # The schedule of a detector is asked for many times.
+def read_rate(file: str) -> float | None:
+    """Read the learning rate of a config.
+
+    Args:
+        file: The path of the config.
+
+    Returns:
+        The rate, see `find_rate`.
+    """
+    return find_rate(Config.fromfile(file))
+
+
+def find_rate(cfg: Config) -> float | None:
+    """Find the learning rate of a config.
+
+    Args:
+        cfg: The config; the base of a detector need not have an optimizer.
+
+    Returns:
+        The rate; None for the default of the optimizer, or without one.
+    """
+    return (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('lr')
 
 
 def check_counts_no_epochs(hook: Mapping) -> None:

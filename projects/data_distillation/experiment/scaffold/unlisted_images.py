@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def find_unlisted(
     }
     copies = find_copies(unlisted.values(), listed)
     names = [name for name, path in unlisted.items() if path not in copies]
-    bad = list(filter(find_name_error, names))
+    bad = dict.fromkeys(filter(find_name_error, names))  # A set, in order.
     names = [name for name in names if name not in bad]
     if not names and not may_be_none:
         raise ValueError(
@@ -89,7 +89,7 @@ def find_unlisted(
 
 
 def describe_left_out(
-    bad: Sequence[str], copies: Mapping[str, str]
+    bad: Collection[str], copies: Mapping[str, str]
 ) -> Iterator[str]:
     """Say which images of a folder are left out besides the listed ones.
 
@@ -103,7 +103,8 @@ def describe_left_out(
     if bad:
         yield (
             f'{len(bad):,} more are left out, because a COCO file cannot have '
-            f'such names, for example {format_value(bad[0])}: rename them'
+            f'such names, for example {format_value(next(iter(bad)))}: '
+            'rename them'
         )
     if copies:
         first, original = next(iter(copies.items()))

@@ -320,8 +320,23 @@ def find_rotations(file: CocoFile) -> dict[int, float]:
     bboxes = file.annotations.column('bbox')
     found: dict[int, float] = {}
     for index, attributes in enumerate(file.annotations.values('attributes')):
-        turn = isinstance(attributes, dict) and attributes.get('rotation')
+        turn = read_rotation(attributes)
         is_finite = all(map(is_number, bboxes[index] or [None]))
-        if is_number(turn) and turn % 180 and is_finite:
+        if turn and is_finite:
             found[index] = turn
     return found
+
+
+def read_rotation(attributes: object) -> float:
+    """Read by how much a box is to be turned around its center.
+
+    Args:
+        attributes: The `attributes` of an annotation, as CVAT writes them, of
+            any type.
+
+    Returns:
+        Degrees, in either direction; 0 if the box looks the same afterwards
+        (multiples of 180), or nothing is said.
+    """
+    turn = isinstance(attributes, dict) and attributes.get('rotation')
+    return turn if is_number(turn) and turn % 180 else 0

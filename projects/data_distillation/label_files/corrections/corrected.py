@@ -10,8 +10,8 @@
 import json
 from pathlib import Path
 
-from ...arguments import is_number
 from ...text import format_value
+from ..coco.entry_checks import read_rotation
 from ..coco.reading import CocoError, read_coco
 from .corrected_image import CorrectedImage, read_size
 from .label_studio import read_task
@@ -142,9 +142,7 @@ def check_upright(annotation: dict, path: Path) -> None:
     Raises:
         CocoError: If it is rotated by anything but half turns.
     """
-    attributes = annotation.get('attributes')
-    turn = isinstance(attributes, dict) and attributes.get('rotation')
-    if is_number(turn) and turn % 180:
+    if turn := read_rotation(annotation.get('attributes')):
         raise CocoError(
             f'{path} has a box that is rotated by {turn} degrees: draw it '
             'without rotation, or make it upright with tools/check_coco.py '

@@ -186,7 +186,7 @@ def write_sizes(
 
     Returns:
         The new content, in which the annotations of resized images are scaled,
-        see `scale_annotation`; those without a box of four numbers stay.
+        see `scale_annotation`; those without a box and polygons stay.
     """
     factors: dict[int, np.ndarray] = {}
 

@@ -125,6 +125,21 @@ def check_numbers(weights: Mapping[str, Tensor]) -> None:
             )
 
 
+def add_preprocessor(module: dict, data_preprocessor: dict | None) -> dict:
+    """Give a detector without a data preprocessor that of another place.
+
+    Args:
+        module: The config of the detector. Its own preprocessor wins.
+        data_preprocessor: The config of the preprocessor; None for none.
+
+    Returns:
+        A new config, or `module` itself if nothing is to be added.
+    """
+    if not data_preprocessor:
+        return module
+    return {'data_preprocessor': data_preprocessor, **module}
+
+
 def load_teacher(
     module: dict, file: str, data_preprocessor: dict | None = None
 ) -> nn.Module:
@@ -156,11 +171,7 @@ def load_teacher(
             f'{type(module).__name__}'
         )
     with refusing_code():
-        default = {'data_preprocessor': data_preprocessor}
-        # Its own preprocessor comes last, and wins.
-        teacher = MODELS.build(
-            {**default, **module} if data_preprocessor else module
-        )
+        teacher = MODELS.build(add_preprocessor(module, data_preprocessor))
         checkpoint = load_checkpoint(teacher, file, map_location='cpu')
     mend_point_encoding(teacher)
     revert_sync_batchnorm(teacher)  # As `WrappedDetector` does.

@@ -3,6 +3,7 @@
 from mmengine.model import BaseTTAModel, revert_sync_batchnorm
 from torch import nn
 
+from .checkpoints import add_preprocessor
 from .point_encoding import mend_point_encoding
 
 
@@ -28,9 +29,8 @@ class WrappedDetector(BaseTTAModel):
     def __init__(
         self, module: dict | nn.Module, data_preprocessor: dict | None
     ) -> None:
-        if isinstance(module, dict) and data_preprocessor:
-            # The own preprocessor of the module comes last, and wins.
-            module = {'data_preprocessor': data_preprocessor, **module}
+        if isinstance(module, dict):
+            module = add_preprocessor(module, data_preprocessor)
         super().__init__(module)
         mend_point_encoding(self.module)
         # In inference, a synchronized norm is a plain one, but in processes on

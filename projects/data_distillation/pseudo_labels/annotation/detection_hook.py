@@ -73,15 +73,6 @@ class DetectionHook(Hook):
     # It begins in `before_test`.
     _run: AnnotationRun
 
-    def leave(self) -> None:
-        """End a run that has failed; see `AnnotationRun.leave`.
-
-        Raises:
-            OSError: If a shard cannot be written.
-        """
-        if hasattr(self, '_run'):
-            self._run.leave()
-
     def __init__(
         self,
         labeled: dict,
@@ -100,6 +91,15 @@ class DetectionHook(Hook):
         self.max_unreadable_share = max_unreadable_share
         self._is_loaded = False
         self._changed: frozenset[str] = frozenset()
+
+    def leave(self) -> None:
+        """End a run that has failed; see `AnnotationRun.leave`.
+
+        Raises:
+            OSError: If a shard cannot be written.
+        """
+        if hasattr(self, '_run'):
+            self._run.leave()
 
     @cached_property
     def labeled_set(self) -> LabeledSet:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from ...label_files.coco.matching import RIGHT_IOU, find_images_by_name
-from ...label_files.coco.reading import read_truth
 from ...label_files.column_matching.greedy import (
     DetectionColumns,
     Objects,
@@ -171,7 +170,7 @@ class BoxCalibration:
 
 
 def fit_boxes(
-    names: Sequence[str], detections: Detections, truth_file: str
+    names: Sequence[str], detections: Detections, truth: dict, source: str
 ) -> BoxCalibration:
     """Learn a calibration from images with truth.
 
@@ -179,17 +178,16 @@ def fit_boxes(
         names: The file names of the m images.
         detections: Those that would be labels; their `image_index` numbers
             the images.
-        truth_file: The COCO file of the images; labels number its categories.
+        truth: The COCO object of the images; labels number its categories.
+        source: The file of the truth, for messages.
 
     Returns:
         The calibration of all its categories.
 
     Raises:
-        CocoError: If the truth cannot be used, or lacks an image.
-        FileNotFoundError: If there is no such file.
+        CocoError: If the truth lacks an image.
     """
-    truth = read_truth(truth_file)
-    ids = find_images_by_name(names, truth, truth_file)
+    ids = find_images_by_name(names, truth, source)
     numbering = Numbering.of(ids, truth['categories'])
     numbers = np.array([numbering.images[id] for id in ids], int)
     found = DetectionColumns(

@@ -263,7 +263,8 @@ def learn_box_calibration(
     if not (rules.calibrates_boxes and rules.validation):
         return None
     store = open_store(Path(rules.validation['detections']))
-    truth = read_truth(rules.validation['ann_file'])
+    truth_file = rules.validation['ann_file']
+    truth = read_truth(truth_file)
     table = keep_listed(keep_readable(store.read()), truth)
     detections = flatten_table(table)
     is_label = rules.find_candidates(table)
@@ -271,7 +272,8 @@ def learn_box_calibration(
     return fit_boxes(
         table['file_name'].to_pylist(),
         detections[is_label],
-        rules.validation['ann_file'],
+        truth,
+        truth_file,
     )
 
 
