@@ -96,3 +96,14 @@ def test_right_labels_are_counted_at_all_scores(source):
         at = by_class.counts
         assert one['chosen'] == (at.num_right, at.num_labels)
         assert one['truth'] == at.num_truth
+
+
+def test_boxes_that_were_calibrated_are_noted(source):
+    labels = read_labels(source)
+    truth = json.loads(Path(source.truth).read_text())
+    quality = evaluate_labels(labels, truth, source.truth)
+    before = [*collect_notes(labels, quality)]
+    labels.origin['selection']['calibrates_boxes'] = True
+
+    (note,) = {*collect_notes(labels, quality)} - {*before}
+    assert 'the pseudo labels have calibrated boxes' in note

@@ -3,6 +3,7 @@
 import base64
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 from pycocotools import mask as coco_mask
-from report_files import HOSTILE, write_selection
+from report_files import HOSTILE, NUM_VIEWS, write_selection
 
 from projects.data_distillation.label_files.segmentations.svg_paths import (
     make_path,
@@ -311,3 +312,13 @@ def test_empty_mask_has_no_outline_and_parts_have_lines_of_their_own():
     points = np.array(numbers, float).reshape(-1, 2)
     assert points.min(0) == pytest.approx([10, 5], abs=1.1)
     assert points.max(0) == pytest.approx([1000, 40], abs=1.1)
+
+
+def test_views_of_all_teachers_can_support_a_box(tmp_path):
+    source = write_selection(tmp_path)
+    labels = read_labels(source)
+    made_by = dict(labels.provenance, other_teachers=[{}])
+
+    gallery = make_gallery(replace(labels, provenance=made_by), source, None)
+
+    assert gallery['num_views'] == 2 * NUM_VIEWS

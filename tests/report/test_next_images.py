@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from browsing import find, opened
@@ -12,9 +13,13 @@ from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.pseudo_labels.review.value import ImageValues
-from projects.data_distillation.report.next_images import (
+from projects.data_distillation.pseudo_labels.review import choice
+from projects.data_distillation.pseudo_labels.review.value import (
+    ImageValues,
     explain_image,
+)
+from projects.data_distillation.report import next_images
+from projects.data_distillation.report.next_images import (
     make_tab,
     propose_images,
     sample_paths,
@@ -184,3 +189,26 @@ def test_names_of_another_direction_are_kept_apart():
     text = explain_image(values, 0, ['قطة', 'b'])
 
     assert 'in doubt: \u2068قطة\u2069 or b' in text
+
+
+@pytest.mark.slow
+def test_near_duplicates_do_not_make_the_choice_smaller(
+    drawn, work_dir, monkeypatch
+):
+    # The two that are worth most are the same, as in a video.
+    stage = WorkFolder.open(work_dir)
+    monkeypatch.setattr(choice, 'CANDIDATES', 1)
+    monkeypatch.setattr(next_images, 'CANDIDATES', 1)
+    names = stage.labels.table['file_name'].to_pylist()
+    values, _ = next_images.estimate_values(stage)
+    order = np.argsort(-values.values, kind='stable')
+    random = np.random.default_rng(0)
+    pixels = [random.integers(0, 255, (60, 80, 3)) for _ in order]
+    pixels[1] = pixels[0]
+    for number, one in zip(order, pixels, strict=True):
+        cv2.imwrite(str(stage.image_folder / names[number]), one)
+
+    proposal = propose_images(work_dir, 2)
+
+    assert [one.row for one in proposal.images][:1] == [order[0]]
+    assert len(proposal.images) == 2

@@ -312,7 +312,7 @@ def test_folder_in_which_nothing_was_annotated(cfg, tmp_path):
     html = write_report(cfg, tmp_path / 'w').read_text()
 
     assert 'Missing: no detections (*.parquet)' in html
-    assert 'teacher has not been evaluated yet.' in html
+    assert 'teacher was not evaluated.' in html
     assert data_of(html) is None
     assert 'id="gallery"' not in html
 
@@ -462,3 +462,25 @@ def test_tool_names_the_page(tiny_experiment, tmp_path, call_tool):
     assert 'OtherDetector' in (tmp_path / 'report.html').read_text()
     assert lost.returncode == 1
     assert 'error: work folder not found' in lost.stderr
+
+
+def test_labels_of_no_experiment_are_not_put_in_its_place(tmp_path):
+    source = write_selection(tmp_path)
+    file = tmp_path / 'report.html'
+
+    write_page(file, 'x', [], [], source)
+
+    html = file.read_text()
+    assert data_of(html)['command']['then'] is None
+    assert 'id="then"' not in html
+
+
+def test_labels_that_a_person_has_put_there_are_not_shown_as_none(tmp_path):
+    source = write_selection(tmp_path)
+    coco = json.loads(source.pseudo_labels.read_text())
+    source.pseudo_labels.write_text(json.dumps(dict(coco, info={})))
+    file = tmp_path / 'report.html'
+
+    write_page(file, 'x', [], [], source)
+
+    assert 'json does not say how it was selected' in file.read_text()

@@ -168,9 +168,7 @@ def test_models_are_compared_by_what_was_measured():
     assert make_comparison(STAGES[:1], names) == [
         ('teacher', 'labeled', '30.0', '50.0', '-')
     ]
-    assert [*find_unevaluated(STAGES)] == [
-        'oracle has not been evaluated yet.'
-    ]
+    assert [*find_unevaluated(STAGES)] == ['oracle was not evaluated.']
 
 
 def test_class_has_a_row_with_its_bars_and_aps(tmp_path):

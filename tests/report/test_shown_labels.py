@@ -16,7 +16,12 @@ from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
 )
+from projects.data_distillation.pseudo_labels.selection.export import (
+    select_labels,
+)
 from projects.data_distillation.report import shown_labels as report_labels
+from projects.data_distillation.report.gallery import make_command
+from projects.data_distillation.report.report_tables import collect_notes
 from projects.data_distillation.report.shown_labels import (
     GRID,
     START_SCORE,
@@ -147,3 +152,27 @@ def test_only_the_wanted_images_are_looked_at(tmp_path):
         source.detections, source.pseudo_labels, source.labeled, images=images
     )
     assert len(read_labels(some).table) == 3
+
+
+def test_images_that_left_the_unlabeled_set_are_not_shown(tmp_path):
+    source = write_selection(tmp_path)
+    names = DetectionStore(source.detections).read()['file_name'].to_pylist()
+    images = tmp_path / 'some.json'
+    content = json.loads(source.pseudo_labels.read_text())
+    some = [one for one in content['images'] if one['file_name'] in names[:7]]
+    images.write_text(json.dumps(dict(images=some)))
+    select_labels(
+        source.detections, source.labeled, {}, source.pseudo_labels, images
+    )
+
+    labels = read_labels(source)
+
+    assert labels.table['file_name'].to_pylist() == names[:7]
+    assert labels.num_left == 5
+    written = json.loads(source.pseudo_labels.read_text())['annotations']
+    assert labels.num_labels.sum() == len(written)
+    assert any(
+        '5 images are not shown' in n for n in collect_notes(labels, None)
+    )
+    command = make_command(labels, source)
+    assert command['after'].endswith(f'--images {source.pseudo_labels}')

@@ -3,7 +3,10 @@
 import pytest
 from report_files import write_metrics, write_scalars
 
-from projects.data_distillation.report.stage_history import read_stages
+from projects.data_distillation.report.stage_history import (
+    find_newest_annotation,
+    read_stages,
+)
 
 
 def test_stages_are_in_order_and_later_rounds_come_last(tmp_path):
@@ -123,3 +126,14 @@ def test_line_that_is_no_object_is_left_out(tmp_path):
     (stage,) = read_stages(tmp_path)
 
     assert stage.losses == [(1, 3)]
+
+
+def test_newest_labels_count_even_if_their_detections_were_deleted(tmp_path):
+    for name in ('annotate', 'round2/annotate', 'round3/annotate'):
+        (tmp_path / name).mkdir(parents=True)
+    labels = tmp_path / 'round2/annotate/pseudo_labels.json'
+    labels.touch()
+
+    found = find_newest_annotation(tmp_path, read_stages(tmp_path))
+
+    assert found == labels.parent

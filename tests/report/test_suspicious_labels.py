@@ -200,3 +200,32 @@ def test_numbers_beside_names_of_another_direction_stay(drawn):
     # Also as the name of a label that is not in doubt.
     assert 'title="\u2068a\u202eb\u2069"' in page
     assert page.count('a\u202eb') == page.count('\u2068a\u202eb\u2069')
+
+
+def test_no_label_is_missing_where_nobody_has_looked(drawn):
+    image = drawn.truth['images'][0]
+    size = image['width'], image['height']
+
+    def check_nothing(annotations):
+        rest = dict(annotations[0], id=99, bbox=[0, 0, *size], iscrowd=1)
+        annotations[:2] = [rest | {UNCHECKED: 1}]
+
+    review = review_labels(
+        store_truth(drawn), write_labels(drawn, check_nothing)
+    )
+
+    place = [row['file_name'] for row in review.rows].index(image['file_name'])
+    here = [one for one in review.suspicions if one.image == place]
+    # Those of the second object too, whose class is not that of the region.
+    first, second = drawn.truth['annotations'][:2]
+    assert first['category_id'] != second['category_id']
+    assert all(one.chance == 0 for one in here)
+
+
+def test_images_of_a_fold_may_have_no_object(drawn):
+    labels = write_labels(drawn, lambda annotations: annotations.clear())
+
+    review = review_labels(store_truth(drawn), labels)
+
+    assert review.annotations == []
+    assert {one.kind for one in review.suspicions} == {'missing'}

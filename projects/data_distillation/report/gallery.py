@@ -17,6 +17,7 @@ from ..label_files.coco.matching import iter_boxes
 from ..label_files.column_matching.mask_ious import read_mask
 from ..label_files.segmentations.svg_paths import make_path
 from ..pseudo_labels.quality.label_quality import Quality
+from ..pseudo_labels.review.calibration import count_views
 from ..pseudo_labels.selection.rule_options import list_options
 from ..pseudo_labels.selection.short_scores import shorten_scores
 from .shown_labels import (
@@ -98,7 +99,7 @@ def make_gallery(
         chosen_counts=labels.num_labels.tolist(),
         quality=quality and count_right_on_grid(quality),
         num_images=len(labels.table),
-        num_views=len(labels.provenance.get('views') or ()) or None,
+        num_views=count_views(labels.provenance) or None,
         groups=[
             dict(
                 name=name,
@@ -353,8 +354,9 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
     words = ['python', 'tools/select_labels.py', source.detections]
     words += ['--labeled', source.labeled, '--out', out, '--method', 'fixed']
     options, unsaid = list_options(labels.origin.get('selection', {}))
-    if source.images:
-        options += ['--images', source.images]
+    listed = source.images or (labels.num_left and source.pseudo_labels)
+    if listed:
+        options += ['--images', listed]
     return dict(
         before=f'{join_words(words)} --min-score',
         names=[shlex.quote(name) for name in labels.min_scores],

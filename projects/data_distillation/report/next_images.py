@@ -14,6 +14,7 @@ from ..label_files.coco.reading import read_boxes
 from ..pseudo_labels.review.appearance import find_appearance
 from ..pseudo_labels.review.calibration import count_views
 from ..pseudo_labels.review.choice import (
+    CANDIDATES,
     ChosenImages,
     choose_images,
     find_candidates,
@@ -22,6 +23,7 @@ from ..pseudo_labels.review.features import choose_description
 from ..pseudo_labels.review.signals import read_signals
 from ..pseudo_labels.review.value import (
     ImageValues,
+    explain_image,
     value_images,
     weigh_classes,
 )
@@ -36,8 +38,6 @@ from .work_folder import WorkFolder
 MAX_LABELED = 1_000
 # As many as `tools/next_images.py` chooses by default.
 NUM_SHOWN = 20
-# A class is rare if its error counts at least so much.
-RARE = 1.5
 
 
 @dataclass(frozen=True)
@@ -221,10 +221,17 @@ def choose_next_images(
     """
     values, notes = estimate_values(source)
     is_free = source.find_unlabeled()
-    candidates = find_candidates(values.values, count, is_free)
-    choice, more = compare_candidates(
-        source, values.values, candidates, count, detector
-    )
+    wanted = count
+    while True:
+        candidates = find_candidates(values.values, wanted, is_free)
+        choice, more = compare_candidates(
+            source, values.values, candidates, count, detector
+        )
+        is_all = len(candidates) < CANDIDATES * wanted
+        if is_all or len(choice.indices) == count:
+            break
+        # Those that are worth most may be nearly the same, as in a video.
+        wanted *= 4
     classes = list(source.labels.min_scores)
     images = [
         NextImage(
@@ -364,37 +371,3 @@ def estimate_values(source: WorkFolder) -> tuple[ImageValues, list[str]]:
         weigh_classes(labels.labeled.num_instances),
     )
     return values, [note]
-
-
-def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
-    """Say in words why an image was chosen.
-
-    Args:
-        values: The values of all images.
-        row: The number of the image.
-        classes: The names of the classes, at least one.
-
-    Returns:
-        Reasons on one line, without a full stop; at most three pairs of
-        classes that are in doubt.
-    """
-    classes = list(map(isolate, classes))
-    wrong, missed = values.wrong[row].sum(), values.missed[row].sum()
-    parts = [
-        f'{wrong + missed:.1f} errors expected: {wrong:.1f} wrong labels, '
-        f'{missed:.1f} missed objects'
-    ]
-    if few := values.few_views[row]:
-        parts.append(f'few views found {few} of the labels')
-    if far := values.far_apart[row]:
-        parts.append(f'views disagree on the box of {far}')
-    # Its columns are the image, a class and the other class.
-    confused = values.confused[values.confused[:, 0] == row]
-    if len(confused):
-        pairs = (f'{classes[a]} or {classes[b]}' for _, a, b in confused[:3])
-        parts.append(f'in doubt: {", ".join(pairs)}')
-    weighted = values.errors[row] * values.weights
-    rare = int(weighted.argmax())
-    if values.weights[rare] >= RARE:
-        parts.append(f'{classes[rare]} is rare among the labels')
-    return '; '.join(parts)

@@ -26,7 +26,7 @@ from ..experiment.given_teachers.evaluation import (
 from ..experiment.stages.comparison import name_metric
 from ..experiment.stages.model_names import TRAINED
 from ..files.atomic import replacing
-from ..label_files.coco.reading import read_coco
+from ..label_files.coco.reading import read_truth
 from ..pseudo_labels.quality.curves import draw_curves
 from ..pseudo_labels.quality.label_quality import Quality
 from ..text import format_duration
@@ -184,6 +184,11 @@ def write_page(
     )
     if labels:
         notes += collect_notes(labels, quality, truth if quality else None)
+        if not labels.origin and source.pseudo_labels.is_file():
+            notes.append(
+                f'{source.pseudo_labels} does not say how it was selected, so '
+                'the page cannot show its labels: it shows the detections.'
+            )
         content['facts'] += describe_labels(labels, source)
         content['by_class'] = make_class_table(labels, stages, quality)
         # A selection alone has no labeled images to compare with.
@@ -192,6 +197,9 @@ def write_page(
         content['gallery'] = make_gallery(
             labels, source, truth if quality else None, quality, tab
         )
+        if not stages:
+            # No stage reads labels that no experiment has written.
+            content['gallery']['command']['then'] = None
     notes += find_unevaluated(stages)
     if validation:
         notes += validation.notes
@@ -222,22 +230,6 @@ def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
     except MISSING as error:
         notes.append(f'Missing: {error}')
         return None
-
-
-def read_truth(file: str) -> dict:
-    """Read the true objects of the unlabeled images.
-
-    Args:
-        file: The COCO file.
-
-    Returns:
-        The content of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If the file cannot be used.
-    """
-    return read_coco(file, 'images', 'annotations', 'categories')
 
 
 def describe_stages(

@@ -174,9 +174,18 @@ def collect_notes(
     elif number != len(labels.detections):
         yield (
             f'The pseudo labels were selected from {number:,} detections, and '
-            'there '
-            f'are {len(labels.detections):,} now: images were added or '
+            f'there are {len(labels.detections):,} now: images were added or '
             'removed since.'
+        )
+    if labels.num_left:
+        yield (
+            f'{labels.num_left:,} images are not shown, since the pseudo '
+            'labels do not have them: they are no longer unlabeled images.'
+        )
+    if quality and labels.origin.get('selection', {}).get('calibrates_boxes'):
+        yield (
+            'Precision and recall here are those of the boxes as they were '
+            'detected; the pseudo labels have calibrated boxes.'
         )
     for name, number in labels.selection.num_stopped.items():
         yield f'{number:,} detections are not shown: {name} stops them.'
@@ -223,7 +232,7 @@ def find_unevaluated(stages: Sequence[StageRecord]) -> Iterator[str]:
     """
     for stage in stages:
         if not stage.name.endswith('annotate') and not stage.metrics:
-            yield f'{stage.name} has not been evaluated yet.'
+            yield f'{stage.name} was not evaluated.'
 
 
 def make_comparison(

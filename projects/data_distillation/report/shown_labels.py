@@ -27,7 +27,11 @@ from ..pseudo_labels.detections.columns import (
 )
 from ..pseudo_labels.detections.store import StoreError
 from ..pseudo_labels.quality.label_quality import Quality, judge_classes
-from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS, read_origin
+from ..pseudo_labels.selection.coco_writer import (
+    PSEUDO_LABELS,
+    keep_selected,
+    read_origin,
+)
 from ..pseudo_labels.selection.export import (
     open_store,
     read_rules,
@@ -127,6 +131,8 @@ class StoredLabels:
             the pseudo labels.
         detections: The detections of the table.
         selection: The decision of the rules on each detection.
+        num_left: The number of stored images that the pseudo labels do not
+            have any more, which are left out.
     """
 
     table: pa.Table
@@ -138,6 +144,7 @@ class StoredLabels:
     rules: SelectionRules
     detections: Detections
     selection: Selection
+    num_left: int = 0
 
     @property
     def num_labels(self) -> np.ndarray:
@@ -207,6 +214,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
         if source.pseudo_labels.is_file()
         else {}
     )
+    listed = keep_selected(table, source.pseudo_labels, origin)
     labeled = read_labeled_counts(origin, source.labeled)
     min_scores = origin.get('min_scores') or dict.fromkeys(
         labeled.classes, START_SCORE
@@ -217,9 +225,9 @@ def read_labels(source: LabelSource) -> StoredLabels:
         dict(type='FixedSelector', min_score=min_scores),
         read_rules(source.pseudo_labels)['filters'] if origin else (),
     )
-    detections = flatten_table(table)
+    detections = flatten_table(listed)
     return StoredLabels(
-        table,
+        listed,
         len(stored) - len(table),
         store.require_provenance(),
         origin,
@@ -227,7 +235,8 @@ def read_labels(source: LabelSource) -> StoredLabels:
         min_scores,
         rules,
         detections,
-        rules.apply(detections, np.ones(len(table), bool), labeled),
+        rules.apply(detections, np.ones(len(listed), bool), labeled),
+        len(table) - len(listed),
     )
 
 

@@ -19,6 +19,7 @@ from ..experiment.stages.model_names import CONTROL, TRAINED
 from ..experiment.stages.next_steps import advise_on_gain, give_verdict
 from ..files.atomic import read_json
 from ..pseudo_labels.detections.shard_files import list_shards
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 
 # MMEngine names the folder of a run after the time of its start.
 RUN = '[0-9]*_[0-9]*'
@@ -112,7 +113,7 @@ def read_stages(
 def find_newest_annotation(
     work_dir: Path, stages: Sequence[StageRecord]
 ) -> Path:
-    """Find the folder of the last annotation that has detections.
+    """Find the folder of the last annotation with detections or labels.
 
     Args:
         work_dir: The work folder of the experiment.
@@ -120,12 +121,13 @@ def find_newest_annotation(
 
     Returns:
         The folder; that of the first round, which need not exist, if there are
-        no detections.
+        neither. Detections may have been deleted, to save space.
     """
     found = [
         work_dir / stage.name
         for stage in stages
         if list_shards(work_dir / stage.name / 'detections')
+        or (work_dir / stage.name / PSEUDO_LABELS).is_file()
     ]
     return found[-1] if found else work_dir / 'annotate'
 
@@ -176,7 +178,6 @@ def read_scalars(folder: Path) -> Iterator[dict]:
     Yields:
         Each record, from old to new; lines that are no JSON object are left
         out.
-        None if there is no run.
     """
     for file in sorted(folder.glob(f'{RUN}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():

@@ -274,7 +274,8 @@ def review_labels(
     """
     store = open_store(detections)
     made_by = store.require_provenance()
-    coco = read_truth(ann_file)
+    # The images of a fold may have no object.
+    coco = read_truth(ann_file, may_be_empty=True)
     if 'classes' in made_by:  # Stores of earlier versions do not name them.
         check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()

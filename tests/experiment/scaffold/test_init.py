@@ -54,6 +54,7 @@ from projects.data_distillation.experiment.scaffold.stage_configs import (
 )
 from projects.data_distillation.experiment.scaffold.views import (
     find_flips,
+    keep_all_detections,
     make_flip,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
@@ -1278,3 +1279,23 @@ def test_model_that_needs_what_is_not_there_is_refused_with_a_way_on(
             Sources(**sources),
             ExperimentOptions(ratio=RATIO, from_scratch=True),
         )
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'expected'),
+    [
+        (dict(max_per_img=300), 300),
+        (dict(rcnn=dict(max_per_img=200), rpn=dict(max_per_img=999)), 200),
+        (dict(max_per_img=100), None),
+        (dict(rcnn=dict()), None),
+        (None, None),
+    ],
+)
+def test_mergers_keep_as_many_detections_as_the_detector(test_cfg, expected):
+    detector = DetectorConfig('x', Config(dict(model=dict(test_cfg=test_cfg))))
+
+    recipe = keep_all_detections(RECIPES['measured'], detector)
+
+    assert recipe.merger.get('max_per_img') == expected
+    assert recipe.masks.get('max_per_img') == expected
+    assert recipe.merger['type'] == 'WBFMerger'

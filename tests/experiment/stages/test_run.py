@@ -24,7 +24,6 @@ from projects.data_distillation.experiment.stages.model_evaluation import (
 from projects.data_distillation.experiment.stages.run import (
     count_labels,
     is_better,
-    name_round_dir,
     warn_of_no_labels,
 )
 from projects.data_distillation.files.digest import compute_sha256
@@ -530,6 +529,8 @@ def test_rounds_go_on_as_long_as_validation_gains(
     # Worse than any: the first student gains, the second does not.
     metrics.write_text(json.dumps({'coco/bbox_mAP': -1}))
     mark_evaluated(metrics.parents[1])
+    # Of a run that went further.
+    (work / 'round3/annotate').mkdir(parents=True)
 
     done = distill_here(tiny_experiment, work, *SEED, '--rounds', 3)
 
@@ -544,6 +545,9 @@ def test_rounds_go_on_as_long_as_validation_gains(
     summary = json.loads((work / 'summary.json').read_text())
     assert len(summary['rounds']) == 2
     assert 'students of 2 rounds: 0.0, 0.0 mAP' in done.stdout
+    # Its labels are not those of this run, so that no report shows them.
+    assert not (work / 'round3').exists()
+    assert (work / 'replaced/round3-1/annotate').is_dir()
 
 
 @pytest.mark.slow
@@ -706,11 +710,6 @@ def test_rounds_end_with_a_student_that_is_not_better(caplog):
     same, worse = caplog.messages
     assert 'student has 50.0 mAP, its teacher has 50.0' in same
     assert 'student has 25.0 mAP, its teacher has 50.0' in worse
-
-
-def test_later_rounds_have_folders_of_their_own():
-    assert name_round_dir(Path('work'), 1) == Path('work')
-    assert name_round_dir(Path('work'), 2) == Path('work/round2')
 
 
 def test_regions_to_ignore_are_no_labels():

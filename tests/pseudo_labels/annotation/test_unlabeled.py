@@ -230,3 +230,12 @@ def test_images_are_spread_evenly(total, num, expected):
 def test_folder_of_the_images_must_be_named(prefix):
     with pytest.raises(ValueError, match=r'dict\(img=FOLDER\), got {.*img_pa'):
         UnlabeledDataset(pipeline=[], **prefix)
+
+
+def test_indices_of_images_that_are_gone_are_left_out(drawn):
+    cfg = annotate_cfg(drawn, Path('x'), Path('y')).test_dataloader.dataset
+
+    dataset = DATASETS.build(dict(cfg, indices=[0, 4, 5, 9]))
+
+    names = [*dataset.map_image_ids()]
+    assert names == [drawn.truth['images'][n]['file_name'] for n in (0, 4)]

@@ -463,3 +463,6 @@ def test_only_detections_of_the_same_teacher_judge_others(tmp_path):
     judge.check_same_teacher(dict(made_by, image_folder='b'))
     with pytest.raises(StoreError, match=r"differs in \['views'\]\. Run"):
         judge.check_same_teacher(dict(made_by, views=[[]]))
+    for key in ('class_names', 'data_preprocessor'):
+        with pytest.raises(StoreError, match=key):
+            judge.check_same_teacher({**made_by, key: 'other'})

@@ -134,5 +134,10 @@ def test_scores_are_calibrated_on_images_of_the_same_teacher(drawn):
     calibration = calibrate_scores(folder, truth, made_by)
 
     assert calibration.num_images == 5
+    # The store keeps an image that was taken out of the file.
+    fewer = dict(drawn.truth, images=drawn.truth['images'][:3])
+    fewer['annotations'] = drawn.truth['annotations'][:6]
+    file = drawn.write('fewer.json', fewer)
+    assert calibrate_scores(folder, file, made_by).num_images == 3
     with pytest.raises(StoreError, match=r"differs in \['views'\]"):
         calibrate_scores(folder, truth, dict(made_by, views=[[]]))

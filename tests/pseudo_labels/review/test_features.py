@@ -76,3 +76,23 @@ def test_images_that_cannot_be_read_are_near_to_none(tmp_path):
     found = measure_distances(np.eye(2, 5), unread.vectors)
 
     assert found.tolist() == [1, 1]
+
+
+class NeedsLargeImages(BaseDetector):
+    """Fails on small images, as the convolutions of SSD do."""
+
+    def extract_feat(self, batch_inputs):
+        return torch.nn.functional.conv2d(
+            batch_inputs, torch.ones(1, 3, 99, 99)
+        )
+
+    loss = predict = _forward = None
+
+
+def test_colors_describe_if_the_features_need_a_large_image():
+    detector = NeedsLargeImages(dict(type='DetDataPreprocessor'))
+
+    describe, by_what = choose_description(detector)
+
+    assert describe is describe_colors
+    assert by_what.startswith('colors')

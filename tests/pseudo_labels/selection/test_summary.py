@@ -19,6 +19,7 @@ from projects.data_distillation.pseudo_labels.selection.summary import (
     summarize_selection,
     warn_of_counts,
     warn_of_distributions,
+    warn_of_full_images,
     warn_of_ignored,
     warn_of_unreadable,
 )
@@ -182,3 +183,19 @@ def test_rate_of_nothing_labeled_is_left_open():
     assert [row[:3] for row in cells_of(text)] == [
         ['a', '-', '0.25'], ['b', '-', '0.00']
     ]  # fmt: skip
+
+
+def test_images_with_more_objects_than_the_merger_keeps_are_counted():
+    scores, labels = [0.9, 0.8, 0.7], [0, 0, 0]
+    found = detections(scores, labels)
+    full = selection(scores, labels)
+    cut = selection(scores, labels, is_selected=np.array([True, True, False]))
+
+    (warning,) = warn_of_full_images(found, full, 3)
+
+    assert 'on 1 images all 3 detections' in warning
+    assert [*warn_of_full_images(found, cut, 3)] == []
+    assert [*warn_of_full_images(found, full, 4)] == []
+    assert [*warn_of_full_images(found, full, None)] == []
+    none = selection([], [])
+    assert [*warn_of_full_images(detections([], []), none, 1)] == []

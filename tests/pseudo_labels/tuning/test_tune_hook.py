@@ -14,7 +14,10 @@ from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
     merge_again,
 )
-from projects.data_distillation.pseudo_labels.tuning.tune_hook import TuneHook
+from projects.data_distillation.pseudo_labels.tuning.tune_hook import (
+    TuneHook,
+    adapt_mergers,
+)
 from projects.data_distillation.report.tuning import make_tuning_table
 
 NMS, WBF = dict(type='NMSMerger'), dict(type='WBFMerger')
@@ -208,3 +211,14 @@ def test_limit_of_the_cost_must_be_positive():
 def test_merger_is_needed():
     with pytest.raises(ValueError, match='at least one merger'):
         TuneHook(dict(ann_file='x'), 'y', mergers=[])
+
+
+def test_other_mergers_keep_what_is_wanted_of_any():
+    own = dict(type='NMSMerger', iou_threshold=0.6, class_agnostic=True)
+    few = dict(type='WBFMerger', max_per_img=20, class_agnostic=False)
+
+    plain, kept = adapt_mergers([WBF, few], own)
+
+    assert plain == dict(WBF, class_agnostic=True)
+    assert kept == few
+    assert [*adapt_mergers([WBF], NMS)] == [WBF]

@@ -47,6 +47,7 @@ from .plan import (
 from .schedule import Schedule
 from .stage_configs import NewExperiment
 from .trained_images import check_data, check_masks, measure_balance
+from .views import keep_all_detections
 
 
 def init_experiment(
@@ -215,7 +216,7 @@ def make_recipe(
     Raises:
         KeyError: If there is no such recipe.
     """
-    recipe = RECIPES[options.recipe]
+    recipe = keep_all_detections(RECIPES[options.recipe], detector)
     if options.scales:
         recipe = replace(recipe, scales=options.scales)
     if detector.has_fixed_size:

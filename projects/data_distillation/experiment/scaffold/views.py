@@ -1,7 +1,7 @@
 """Writes how the stage configs make the views of an image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...base_configs.augmentation import list_directions
 from ...base_configs.config_reading import get_type
@@ -10,6 +10,7 @@ from ...base_configs.view_support import (
     WITHOUT_PIXELS,
     find_transform,
 )
+from ...pseudo_labels.selection.summary import MAX_PER_IMG
 from .config_text import Expression, format_as_python
 from .detector import DetectorConfig, get_sides
 from .image_size import resize_transform
@@ -171,6 +172,32 @@ class Views:
         factor = self.plan.size_factor
         changes = resize_transform(step, factor) if factor != 1 else None
         return Expression(path, changes or None)
+
+
+def keep_all_detections(
+    recipe: ViewRecipe, detector: DetectorConfig
+) -> ViewRecipe:
+    """Let mergers keep as many detections of an image as the detector.
+
+    Args:
+        recipe: The recipe.
+        detector: The detector.
+
+    Returns:
+        The recipe; it is another one if the detector keeps more than the 100
+        that mergers keep by default.
+    """
+    test_cfg = detector.cfg.model.get('test_cfg') or {}
+    # Two-stage detectors have it in `rcnn`; that in `rpn` is of proposals.
+    parts = test_cfg, test_cfg.get('rcnn') or {}
+    most = max(part.get('max_per_img') or 0 for part in parts)
+    if most <= MAX_PER_IMG:
+        return recipe
+    return replace(
+        recipe,
+        merger=dict(recipe.merger, max_per_img=most),
+        masks=dict(recipe.masks, max_per_img=most),
+    )
 
 
 def find_flips(detector: DetectorConfig) -> list[str]:

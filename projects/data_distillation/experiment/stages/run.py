@@ -26,7 +26,11 @@ from .next_steps import (
     warn_of_passes,
     warn_of_teacher,
 )
-from .stage_results import require_checkpoint
+from .stage_results import (
+    name_round_dir,
+    require_checkpoint,
+    set_rounds_aside,
+)
 from .stages import Stages
 from .training import count_passes
 
@@ -236,7 +240,10 @@ class Distillation:
             rounds.append(dict(student=after, pseudo_labels=quality))
             if expected:
                 rounds[-1]['expected_labels'] = expected
-            if number == self.num_rounds or not is_better(before, after):
+            if number == self.num_rounds:
+                break
+            if not is_better(before, after):
+                set_rounds_aside(self.work_dir, number + 1)
                 break
             say(f'\nround {number + 1}: the student is now the teacher')
             before = after
@@ -330,19 +337,6 @@ def is_better(teacher: dict, student: dict) -> bool:
             f'teacher has {100 * before:.1f}'
         )
     return after > before
-
-
-def name_round_dir(work_dir: Path, number: int) -> Path:
-    """Return the folder of the results of a round.
-
-    Args:
-        work_dir: The work folder of the run.
-        number: The number of the round, from 1.
-
-    Returns:
-        The work folder itself for round 1, and a folder in it for others.
-    """
-    return work_dir / f'round{number}' if number > 1 else work_dir
 
 
 def make_seed_runs(

@@ -161,6 +161,37 @@ def replace_file(file: Path) -> Path:
     return file.rename(place / file.name)
 
 
+def name_round_dir(work_dir: Path, number: int) -> Path:
+    """Return the folder of the results of a round.
+
+    Args:
+        work_dir: The work folder of the run.
+        number: The number of the round, from 1.
+
+    Returns:
+        The work folder itself for round 1, and a folder in it for others.
+    """
+    return work_dir / f'round{number}' if number > 1 else work_dir
+
+
+def set_rounds_aside(work_dir: Path, number: int) -> None:
+    """Move the results of rounds that earlier labels made to `replaced/`.
+
+    Otherwise a report would take its labels from them.
+
+    Args:
+        work_dir: The work folder of the run.
+        number: The first round that is not run, 2 or more.
+
+    Raises:
+        OSError: If a folder cannot be moved.
+    """
+    while (folder := name_round_dir(work_dir, number)).is_dir():
+        place = set_aside(folder)
+        say(f'{folder.name}: is of an earlier run (now: {place})')
+        number += 1
+
+
 def join_reasons(reasons: Sequence[str]) -> str:
     """Join the first reasons, and say how many more there are.
 

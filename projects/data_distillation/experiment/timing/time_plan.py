@@ -10,7 +10,8 @@ from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ...text import format_duration, format_roughly, format_table
 from ...training.finished import find_ending
 from ...training.resume import count_done, find_last_checkpoint
-from ..stages.run import Distillation, name_round_dir
+from ..stages.run import Distillation
+from ..stages.stage_results import name_round_dir
 from ..stages.stages import Stages
 from .rates import PlannedStage, Rates
 

@@ -135,27 +135,28 @@ def read_unlabeled(path: str | Path) -> dict:
     return read_checked(path, check)
 
 
-def read_truth(path: str | Path) -> dict:
+def read_truth(path: str | Path, may_be_empty: bool = False) -> dict:
     """Read a COCO file of true objects, with which others are compared.
 
     Args:
         path: The path of the file.
+        may_be_empty: Whether the file may have no annotation.
 
     Returns:
-        The content of the file, which has an annotation at least.
+        The content of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object in UTF-8, breaks a rule of
-            `check_required` for the three lists (all with entries, and each
-            object of a class of the file), or a box is not finite numbers.
+            `check_required` (no list is empty, and each object has a class of
+            the file), or a box is not finite numbers.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
-        """Require the three lists, and whole annotations."""
-        yield from check_required(
-            file, ('images', 'annotations', 'categories')
-        )
+        """Require the lists, and whole annotations."""
+        has_none = may_be_empty and file.content.get('annotations') == []
+        lists = ('images', 'categories', 'annotations')[: 2 if has_none else 3]
+        yield from check_required(file, lists)
         yield from check_entries(file, dict(annotations=['bbox']))
         yield from check_finite(file)
 

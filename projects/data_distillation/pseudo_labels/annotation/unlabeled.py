@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmcv.transforms import TestTimeAug
@@ -41,7 +42,8 @@ class UnlabeledDataset(BaseDetDataset):
             may have (see `find_name_error`) are listed as unreadable.
         **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
             `dict(img=FOLDER)`; `data_root`; `metainfo` with the classes of
-            the teacher; `pipeline`.
+            the teacher; `pipeline`; `indices`, of which those of images that
+            are not there any more are left out.
 
     Raises:
         FileNotFoundError: If the file or the folder does not exist.
@@ -93,6 +95,9 @@ class UnlabeledDataset(BaseDetDataset):
             if self.return_classes
             else {}
         )
+        if isinstance(self._indices, Sequence):
+            # Images may have been taken out since a config listed these.
+            self._indices = [i for i in self._indices if i < len(infos)]
         return [
             dict(
                 prompt,

@@ -21,6 +21,8 @@ TEACHER_KEYS = (
     'mode',
     'merger',
     'prompt',
+    'class_names',
+    'data_preprocessor',
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
+from scipy.stats import binomtest
 
 from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import (
@@ -59,6 +60,22 @@ class Estimate:
             return cls(value, value, value)
         low, high = np.percentile(draws, [2.5, 97.5])
         return cls(value, float(low), float(high))
+
+    def widen(self, num_right: float, total: float) -> 'Estimate':
+        """Replace an interval of no length, as all draws of 2 of 2 give.
+
+        Args:
+            num_right: How many are right.
+            total: Of how many, at least 1.
+
+        Returns:
+            The estimate; with Wilson's interval if all draws were equal.
+        """
+        if self.low < self.high:
+            return self
+        counted = binomtest(int(num_right), int(total))
+        found = counted.proportion_ci(method='wilson')
+        return Estimate(self.value, float(found.low), float(found.high))
 
     def __str__(self) -> str:
         """Return the number and its interval as text.
@@ -249,5 +266,8 @@ def make_estimates(
     with np.errstate(divide='ignore', invalid='ignore'):
         shares = right / labels, right / truth
     # The first draw has each image once.
-    precision, recall = (Estimate.of(float(x[0]), x[1:]) for x in shares)
+    precision, recall = (
+        Estimate.of(float(share[0]), share[1:]).widen(right[0], total[0])
+        for share, total in zip(shares, (labels, truth), strict=True)
+    )
     return precision, recall

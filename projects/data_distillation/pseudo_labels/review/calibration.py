@@ -1,6 +1,6 @@
 """How likely is a detection right? A logistic regression on labeled images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import find_image_ids, make_results
-from ...label_files.coco.reading import read_truth
+from ...label_files.coco.reading import UNCHECKED, read_truth
 from ...label_files.column_matching.greedy import match_columns
 from ...label_files.column_matching.numbering import Numbering
-from ..detections.columns import flatten_table, keep_readable
+from ..detections.columns import flatten_table, keep_listed, keep_readable
 from ..detections.store import DetectionStore
 from .signals import SAME_PLACE, Signals, read_signals
 
@@ -171,7 +171,7 @@ def calibrate_scores(
     truth = read_truth(truth_file)
     if classes := store.require_provenance().get('classes'):
         check_classes(classes, truth['categories'], truth_file)
-    table = keep_readable(store.read())
+    table = keep_listed(keep_readable(store.read()), truth)
     signals = read_signals(flatten_table(table), count_views(provenance))
     is_right = judge_rows(table.to_pylist(), truth, truth_file)
     num_classes = len(truth['categories'])
@@ -213,8 +213,28 @@ def judge_rows(
     ids = find_image_ids(rows, truth, source)
     numbering = Numbering.of(ids, truth['categories'])
     found = numbering.collect_found(make_results(rows, truth, source))
-    objects = numbering.collect_objects(truth['annotations'])
+    objects = numbering.collect_objects(list(repeat_unchecked(truth)))
     matched = match_columns(objects, found, [SAME_PLACE])
     is_right = np.zeros(len(found.scores), bool)
     is_right[matched.order] = matched.is_matched[:, 0]
     return is_right
+
+
+def repeat_unchecked(truth: dict) -> Iterator[dict]:
+    """Repeat the regions that nobody has checked for each class.
+
+    Such a region names one class, and means all of them.
+
+    Args:
+        truth: A COCO object.
+
+    Yields:
+        Its annotations in order, and after each region the same one of every
+        other class.
+    """
+    for one in truth['annotations']:
+        yield one
+        if one.get(UNCHECKED):
+            for category in truth['categories']:
+                if category['id'] != one['category_id']:
+                    yield dict(one, category_id=category['id'])

@@ -14,6 +14,15 @@ from torch import Tensor, nn
 FEATURE_SIDE = 320
 # The side of the thumbnail that describes an image without a backbone.
 COLOR_SIDE = 8
+# What a detector raises whose features need more than an image, or a larger
+# one (SSD).
+FEATURELESS = (
+    NotImplementedError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+)
 
 Describe = Callable[[np.ndarray], np.ndarray]
 
@@ -136,8 +145,8 @@ def choose_description(detector: nn.Module | None) -> tuple[Describe, str]:
         try:
             describe = BackboneDescription(detector)
             describe(np.zeros((64, 64, 3), np.uint8))
-        except (NotImplementedError, AttributeError, TypeError, ValueError):
-            pass  # A detector whose features need more than an image.
+        except FEATURELESS:
+            pass
         else:
             return describe, "the teacher's backbone"
     return describe_colors, 'colors, because there are no features'

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...text import isolate
 from .signals import Signals
 
 # A class is confused if another one has at least this share of its score.
@@ -12,6 +13,8 @@ CONFUSED = 0.5
 FEW_VIEWS = 0.5
 # More than this spread, a share of the side of the box, is far apart.
 FAR_APART = 0.1
+# A class is rare if its error counts at least so much.
+RARE = 1.5
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,37 @@ def weigh_classes(num_instances: np.ndarray) -> np.ndarray:
     """
     counts = np.maximum(num_instances, 1).astype(np.float64)
     return np.sqrt(counts.mean() / counts)
+
+
+def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
+    """Say in words why an image was chosen.
+
+    Args:
+        values: The values of all images.
+        row: The number of the image.
+        classes: The names of the classes, at least one.
+
+    Returns:
+        Reasons on one line, without a full stop; at most three pairs of
+        classes that are in doubt.
+    """
+    classes = list(map(isolate, classes))
+    wrong, missed = values.wrong[row].sum(), values.missed[row].sum()
+    parts = [
+        f'{wrong + missed:.1f} errors expected: {wrong:.1f} wrong labels, '
+        f'{missed:.1f} missed objects'
+    ]
+    if few := values.few_views[row]:
+        parts.append(f'few views found {few} of the labels')
+    if far := values.far_apart[row]:
+        parts.append(f'views disagree on the box of {far}')
+    # Its columns are the image, a class and the other class.
+    confused = values.confused[values.confused[:, 0] == row]
+    if len(confused):
+        pairs = (f'{classes[a]} or {classes[b]}' for _, a, b in confused[:3])
+        parts.append(f'in doubt: {", ".join(pairs)}')
+    weighted = values.errors[row] * values.weights
+    rare = int(weighted.argmax())
+    if values.weights[rare] >= RARE:
+        parts.append(f'{classes[rare]} is rare among the labels')
+    return '; '.join(parts)

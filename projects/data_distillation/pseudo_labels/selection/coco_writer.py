@@ -23,7 +23,7 @@ from ...label_files.coco.reading import (
     read_coco,
 )
 from ...label_files.segmentations.outlines import outline_mask
-from ..detections.columns import Detections
+from ..detections.columns import Detections, keep_listed
 
 # The name of the file that annotation writes.
 PSEUDO_LABELS = 'pseudo_labels.json'
@@ -360,3 +360,30 @@ def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
     # Of the sides as they are written.
     sides = bbox_xywh[:, 2:].astype(np.float64).round(2)
     return sides.prod(axis=1).round(2)
+
+
+def keep_selected(
+    table: pa.Table, pseudo_labels: Path, origin: dict
+) -> pa.Table:
+    """Leave out images that the pseudo labels do not have any more.
+
+    The file is only read if it was not made of all these detections.
+
+    Args:
+        table: The images of the detection store that could be read.
+        pseudo_labels: The file of pseudo labels.
+        origin: What it says of its selection; empty without such a file.
+
+    Returns:
+        The rows of the other images; see `keep_listed`.
+
+    Raises:
+        CocoError: If the file is needed and cannot be used.
+    """
+    counted = origin.get('num_detections')
+    if counted in (
+        None,
+        pc.sum(pc.list_value_length(table['scores'])).as_py(),
+    ):
+        return table
+    return keep_listed(table, read_coco(pseudo_labels, 'images'))

@@ -37,7 +37,7 @@ from .picking import is_at_least
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
 from .short_scores import map_by_class
-from .summary import summarize_selection
+from .summary import MAX_PER_IMG, summarize_selection
 
 
 def select_labels(
@@ -209,7 +209,12 @@ def export_pseudo_labels(
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
     summary = summarize_selection(
-        detections, selection, labeled, validation, unreadable
+        detections,
+        selection,
+        labeled,
+        validation,
+        unreadable,
+        (provenance.get('merger') or {}).get('max_per_img', MAX_PER_IMG),
     )
     if calibration:
         detections = calibrate_chosen(detections, table, calibration)

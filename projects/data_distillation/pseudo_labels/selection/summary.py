@@ -21,6 +21,8 @@ FAR_APART = 2.0
 # MAX_CHANCE.
 MAX_DISTANCE = 0.2
 MAX_CHANCE = 1e-3
+# The largest number of detections that mergers keep by default.
+MAX_PER_IMG = 100
 
 
 def summarize_selection(
@@ -29,6 +31,7 @@ def summarize_selection(
     labeled: LabeledCounts,
     validation: Sequence[ClassMatches] | None,
     unreadable: Sequence[dict],
+    max_per_img: int | None = None,
 ) -> str:
     """Summarize a selection for the user.
 
@@ -40,6 +43,8 @@ def summarize_selection(
             images; None if there are none.
         unreadable: The `file_name` and the reason (`unreadable`) of each image
             that could not be read.
+        max_per_img: The largest number of detections that the merger keeps of
+            an image; None if it is not known.
 
     Returns:
         A table with a line per class, the warnings, what was left out, and the
@@ -52,6 +57,7 @@ def summarize_selection(
         *warn_of_counts(kept, selection.num_images, labeled),
         *warn_of_distributions(selection, labeled, validation),
         *warn_of_unreadable(unreadable),
+        *warn_of_full_images(detections, selection, max_per_img),
     ]
     return '\n'.join(
         [
@@ -257,4 +263,34 @@ def warn_of_unreadable(unreadable: Sequence[dict]) -> Iterator[str]:
             f'{len(unreadable):,} images could not be read, the first is '
             f'{unreadable[0]["file_name"]} ({unreadable[0]["unreadable"]}); '
             'the `info` of the file lists all of them'
+        )
+
+
+def warn_of_full_images(
+    detections: Detections, selection: Selection, max_per_img: int | None
+) -> Iterator[str]:
+    """Warn of images that have more objects than the merger keeps.
+
+    Args:
+        detections: All detections.
+        selection: The decision on each detection.
+        max_per_img: The largest number of detections of an image; None if it
+            is not known.
+
+    Yields:
+        One line if all detections of an image with so many became labels.
+    """
+    if max_per_img is None:
+        return
+    num = 1 + detections.image_index.max(initial=0)
+    num_found = np.bincount(detections.image_index, minlength=num)
+    selected = detections.image_index[selection.is_selected]
+    num_labels = np.bincount(selected, minlength=num)
+    is_full = (num_labels == num_found) & (num_found >= max_per_img)
+    if is_full.any():
+        yield (
+            f'on {np.count_nonzero(is_full):,} images all {max_per_img} '
+            'detections that the merger keeps became labels, so other objects '
+            'on them have none: raise `max_per_img` of the merger in '
+            'annotate.py, and that of the detector in `test_cfg`'
         )

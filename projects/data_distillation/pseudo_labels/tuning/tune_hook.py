@@ -1,6 +1,6 @@
 """TuneHook: chooses views and a merger after a run on validation images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ MERGERS = (
     dict(type='BoxVotingMerger'),
     dict(type='NMSMerger'),
 )
+# What does not depend on how boxes are merged.
+KEPT_OPTIONS = ('max_per_img', 'class_agnostic')
 # So that annotation takes at most half as long as with the paper's 18 views:
 # the 6 views of a new experiment have 39 % of their pixels.
 MAX_COST = 1.28
@@ -55,7 +57,8 @@ class TuneHook(DetectionHook):
         labeled: The COCO file of the labeled images, see `DetectionHook`.
         ann_file: The COCO file of the validation images.
         mergers: The configs of the mergers to try; the first one is used while
-            views are searched.
+            views are searched. They get the `max_per_img` and `class_agnostic`
+            of `annotate.py` if they have none.
         max_cost: The highest cost of a choice, as a multiple of that of
             `annotate.py`; None for no limit. There is no limit either if the
             views of `annotate.py` are not among the candidates.
@@ -204,6 +207,7 @@ def tune_on_detections(
         AttributeError: If the model of `annotate` has no `merger`.
     """
     own = as_json(annotate.model.merger)
+    mergers = list(adapt_mergers(mergers, own))
     # The own one comes last: the first is used while views are searched.
     all_mergers = [*mergers, *([] if own in mergers else [own])]
     judge = Judge(
@@ -235,3 +239,21 @@ def tune_on_detections(
         by_choice[reference] if reference else None,
         unseen,
     )
+
+
+def adapt_mergers(mergers: Sequence[dict], own: dict) -> Iterator[dict]:
+    """Let all mergers keep what the user wants of any of them.
+
+    Otherwise another way to merge would undo it, without being about it.
+
+    Args:
+        mergers: The configs of the mergers to try.
+        own: The config of the merger of `annotate.py`.
+
+    Yields:
+        Each config, with the `KEPT_OPTIONS` of the own one, if it has them and
+        the other does not.
+    """
+    kept = {key: own[key] for key in KEPT_OPTIONS if key in own}
+    for merger in mergers:
+        yield {**merger, **{k: v for k, v in kept.items() if k not in merger}}
