@@ -7,6 +7,7 @@ from builders import CATEGORIES, CLASSES
 
 from projects.data_distillation.experiment.scaffold.trained_images import (
     TrainedImages,
+    compare_densities,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.training.checked_dataset import (
@@ -89,3 +90,27 @@ def test_images_of_unknown_size_count_as_large_enough(size):
     found = TrainedImages.find(content, dict(min_size=32))
 
     assert '2 labeled images have a side below 32' in found.notes[0]
+
+
+def count_as(*numbers: int) -> dict:
+    """The content of a file with so many objects on its images."""
+    return dict(
+        annotations=[
+            dict(image_id=image)
+            for image, number in enumerate(numbers)
+            for _ in range(number)
+        ]
+    )
+
+
+def test_validation_images_of_another_density_are_noted():
+    labeled = count_as(2, 2, 3, 1, 0, 2)
+
+    (note,) = compare_densities([labeled, count_as(19, 20, 21)])
+
+    assert 'labeled image has 2.0 objects on average' in note
+    assert 'validation image 20.0' in note
+    assert [*compare_densities([labeled, count_as(3, 4, 4)])] == []
+    # Chance explains a mean of five from images that differ so much.
+    assert [*compare_densities([labeled, count_as(1, 1, 1, 17)])] == []
+    assert [*compare_densities([labeled])] == []

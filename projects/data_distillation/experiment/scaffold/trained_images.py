@@ -1,10 +1,12 @@
 """Whether a detector can be trained on the labels, and on which images."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from mmengine.dataset import ClassBalancedDataset
 
 from ...base_configs.wrappers import Dataset
@@ -30,6 +32,10 @@ SIZE = ('width', 'height')
 
 # Enough to see what is wrong; tools/check_coco.py lists all.
 MAX_SHOWN = 5
+# Means of two sets of images are far apart from this factor on, if they differ
+# by more than so many standard errors.
+FAR_APART = 2
+MAX_ERRORS = 3
 
 
 @dataclass(frozen=True)
@@ -172,11 +178,49 @@ def check_data(
         for problem in check_trainable_objects(file):
             raise CocoError(problem.explain())
     allowed = [f'problem, allowed: {line}' for line in problems]
-    notes = itertools.chain(allowed, *map(describe_classes, files))
+    notes = itertools.chain(
+        allowed,
+        *map(describe_classes, files),
+        compare_densities([file.content for file in files]),
+    )
     # What is said of the images that a filter drops says it already.
     if filters.get('filter_empty_gt') or not data.labeled.folder:
         return list(notes)
     return [*notes, *describe_bare_images(files[0])]
+
+
+def compare_densities(contents: Sequence[dict]) -> Iterator[str]:
+    """Compare how many objects are on labeled and on validation images.
+
+    Together they say how many pseudo labels there should be, so both must be
+    like the unlabeled images.
+
+    Args:
+        contents: The content of the labeled and of the validation file;
+            another number of files is not compared.
+
+    Yields:
+        One line if the means over the images with objects are more than
+        `FAR_APART` times apart, which chance does not explain.
+    """
+    if len(contents) != 2:
+        return
+    on_image = [
+        Counter(one.get('image_id') for one in content['annotations'])
+        for content in contents
+    ]
+    counts = [np.array([*of_file.values()]) for of_file in on_image]
+    means = [of_file.mean() for of_file in counts]
+    error = np.hypot(*(c.std() / np.sqrt(len(c)) for c in counts))
+    is_far = max(means) > FAR_APART * min(means)
+    if is_far and abs(means[0] - means[1]) > MAX_ERRORS * error:
+        yield (
+            f'note: a labeled image has {means[0]:.1f} objects on average, a '
+            f'validation image {means[1]:.1f} (images without any are left '
+            'out). Both say how many pseudo labels there should be. If only '
+            'one of them is like the unlabeled images, see '
+            'docs/selection.md for how to count it alone'
+        )
 
 
 def check_masks(files: Iterable[str], polygons_only: bool) -> None:
