@@ -26,10 +26,14 @@ from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.experiment.creation.new_experiment import (
     write_experiment,
 )
+from projects.data_distillation.experiment.creation.overwriting import (
+    check_is_experiment,
+)
 from projects.data_distillation.experiment.processes.process import StageError
 from projects.data_distillation.experiment.processes.temporary import (
     leaving_on_signals,
 )
+from projects.data_distillation.experiment.rehearsal.record import NOTE
 from projects.data_distillation.experiment.rehearsal.rehearse import (
     rehearse_new,
 )
@@ -326,22 +330,6 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
     add('--no-flip', action='store_true', help='make no mirrored views')
 
 
-def check_is_experiment(folder: Path) -> None:
-    """Check that a folder that is to be overwritten is an experiment.
-
-    Args:
-        folder: The folder; it need not exist.
-
-    Raises:
-        FileExistsError: If it is something else.
-    """
-    if folder.exists() and not (folder / 'teacher.py').is_file():
-        raise FileExistsError(
-            f'--overwrite replaces experiments: {folder} has no teacher.py, '
-            'so it is something else; choose another folder'
-        )
-
-
 def try_stages(out: Path) -> str:
     """Try each stage on one batch.
 
@@ -375,7 +363,7 @@ def main() -> None:
     refusing = refusing_code(args.pop('trust_checkpoint'))
     try:
         if overwrites:
-            check_is_experiment(out)
+            check_is_experiment(out, {NOTE})
         making = replacing_folder(out) if overwrites else nullcontext()
         # Standard output is for what was chosen.
         with (

@@ -13,7 +13,7 @@ from urllib.error import URLError
 import cv2
 import pytest
 import torch
-from builders import CLASSES, ROOT, Call, load_tool, toy_detector_cfg
+from builders import CLASSES, ROOT, Call, toy_detector_cfg
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
@@ -1153,18 +1153,6 @@ def test_experiment_runs_as_it_was_written(
 def test_argument_that_a_model_lacks_is_named():
     with pytest.raises(DetectorError, match='ResNet has no argument frozen'):
         find_default('ResNet', 'frozen')
-
-
-@pytest.mark.slow
-def test_only_experiments_are_overwritten(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    check = load_tool('init_experiment').check_is_experiment
-
-    check(tmp_path / 'not there')
-    with pytest.raises(FileExistsError, match='has no teacher.py'):
-        check(tmp_path)
-    (tmp_path / 'teacher.py').touch()
-    check(tmp_path)
 
 
 def test_signal_leaves_the_experiment_as_it_was(
