@@ -2,7 +2,7 @@ r"""Find the problems of COCO files that would ruin a run later.
 
 Give all files of an experiment together: then the tool also checks that their
 categories agree and that no image is in two of them. The exit code is 1 if
-there is a problem. docs/checking.md lists the problems.
+there is a problem, or --fix cannot mend. docs/checking.md lists the problems.
 
 Examples:
     python tools/check_coco.py labeled.json val.json --images images/
@@ -401,11 +401,12 @@ def main() -> None:
     args = parse_args()
     escape_output()
     known: dict[str, ImageFacts] = {}
+    failure = ''
     if args.fix:
         try:
             write_mended(args, known)
         except MendingError as error:
-            print(f'{args.files[0]}: not mended: {error}')
+            failure = f'error: {args.files[0]}: not mended: {error}'
         args.files = [args.fix if args.fix.exists() else args.files[0]]
         args.images = args.images and args.images[:1]
     read = [read_for_masks(path) for path in args.files]
@@ -420,7 +421,8 @@ def main() -> None:
     print(*lines or [format_summary(files, bool(args.images))], sep='\n')
     for note in itertools.chain(*map(describe_objects, files)):
         print(f'note: {note}')
-    sys.exit(bool(lines))
+    # What was asked for is not done, also if nothing is wrong with the file.
+    sys.exit(failure or bool(lines))
 
 
 if __name__ == '__main__':

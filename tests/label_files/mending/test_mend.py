@@ -947,6 +947,23 @@ def test_tool_takes_the_decisions_of_the_user(
     )
 
 
+def test_file_that_was_not_mended_is_no_success(tmp_path, call_tool):
+    """The wish is not fulfilled, though nothing is wrong with the file."""
+    file = tmp_path / 'a.json'
+    file.write_text(json.dumps(right()))
+
+    done = call_tool(
+        'check_coco', 'a.json', '--fix', 'out.json', '--like', 'none.json',
+        cwd=tmp_path,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stdout.startswith('a.json: ')
+    assert 'nothing wrong' in done.stdout
+    assert done.stderr.startswith('error: a.json: not mended: none.json: No')
+    assert not (tmp_path / 'out.json').exists()
+
+
 @pytest.mark.parametrize('size', [100, 100.5])
 @pytest.mark.parametrize(
     ('start', 'length', 'expected'),
