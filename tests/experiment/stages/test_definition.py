@@ -114,6 +114,28 @@ def test_options_change_every_stage(tmp_path):
     assert experiment.load('annotate').to_dict() == dict(a=dict(b='x'), c=3)
 
 
+@pytest.mark.parametrize(
+    ('option', 'error'),
+    [
+        ('param_scheduler.5.end=1', 'KeyError'),
+        ('optim_wrapper.lr.x=1', 'TypeError'),
+        ('param_scheduler.0=1', 'AttributeError'),
+    ],
+)
+def test_option_that_does_not_fit_is_named_with_the_file(
+    tmp_path, option, error
+):
+    for stage in ('teacher', 'annotate', 'student'):
+        (tmp_path / f'{stage}.py').write_text(
+            'param_scheduler = [dict(end=9)]\noptim_wrapper = dict(lr=1)\n'
+        )
+    experiment = Experiment(tmp_path, options=(option,))
+    message = f'--cfg-options {option} do not fit .*/teacher.py: {error}: '
+
+    with pytest.raises(ValueError, match=message):
+        experiment.load('teacher')
+
+
 @pytest.fixture(autouse=True)
 def beside_the_data(tiny_experiment, monkeypatch) -> None:
     monkeypatch.chdir(tiny_experiment.parent)

@@ -19,7 +19,7 @@ from ...pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..processes.log import say
 from .fingerprint import find_annotation_files
-from .stage_options import check_options, fit_options, parse_options
+from .stage_options import change_config, check_options, fit_options
 
 # The stages in which teachers run on views.
 ANNOTATING = ('annotate', 'validate', 'tune')
@@ -85,12 +85,12 @@ class Experiment:
         Raises:
             FileNotFoundError: If the experiment has no such config.
             ImportError, StageConfigError: If it cannot be read.
-            ValueError: If an option is not `KEY=VALUE`.
+            ValueError: If an option is not `KEY=VALUE`, or does not fit.
         """
         cfg = self._read(stage)
         cfg.merge_from_dict(self.make_values(stage))
         # The options of the user come last, so that they win.
-        cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
+        change_config(cfg, self.options, str(self.config(stage)))
         return cfg
 
     def _read(self, stage: str) -> Config:

@@ -69,6 +69,29 @@ def fit_options(options: Sequence[str], cfg: Config) -> list[str]:
     return fitted
 
 
+def change_config(cfg: Config, options: Sequence[str], where: str) -> None:
+    """Change the config of a stage by the options that are for it.
+
+    Args:
+        cfg: The config. It is changed in place.
+        options: The options, as `--cfg-options` takes them.
+        where: The file of the config, for the error.
+
+    Raises:
+        ValueError: If an option is not `KEY=VALUE`, or the config lacks what
+            it changes.
+    """
+    try:
+        cfg.merge_from_dict(parse_options(fit_options(options, cfg)))
+    # MMEngine raises these for a missing item of a list, and for a key below
+    # what has no keys.
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'--cfg-options {" ".join(options)} do not fit {where}: '
+            f'{type(error).__name__}: {error}'
+        ) from error
+
+
 def fit_key(key: str, cfg: Config) -> str | None:
     """Fit the key of an option to the config of a stage.
 
@@ -151,8 +174,8 @@ def check_options(
             )
     built: list[Mapping] = []
     for name, cfg in configs.items():
+        change_config(cfg, options, f'{name}.py')
         try:
-            cfg.merge_from_dict(parse_options(fit_options(options, cfg)))
             is_changed = any(key.startswith('model.') for key in options)
             # Several stages have the same model, and each is built once.
             if is_changed and cfg.model not in built:
