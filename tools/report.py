@@ -13,8 +13,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.config import DictAction
-
 from projects.data_distillation.base_configs.stage_config import (
     read_stage_config,
 )
@@ -22,6 +20,9 @@ from projects.data_distillation.command_line import (
     add_experiment,
     ending_at_os_errors,
     make_parser,
+)
+from projects.data_distillation.experiment.stages.stage_options import (
+    change_config,
 )
 from projects.data_distillation.mmdet_tools import name_work_dir
 from projects.data_distillation.quiet import quiet_screen
@@ -38,9 +39,9 @@ def parse_args() -> argparse.Namespace:
     add_experiment(parser)
     parser.add_argument(
         '--cfg-options',
+        action='extend',
         nargs='+',
-        action=DictAction,
-        default={},
+        default=[],
         metavar='KEY=VALUE',
         help='the same changes of the configs that tools/distill.py was given',
     )
@@ -54,8 +55,9 @@ def main() -> None:
     args = parse_args()
     work_dir = args.work_dir or name_work_dir(args.experiment)
     try:
-        annotate = read_stage_config(args.experiment / 'annotate.py')
-        annotate.merge_from_dict(args.cfg_options)
+        file = args.experiment / 'annotate.py'
+        annotate = read_stage_config(file)
+        change_config(annotate, args.cfg_options, str(file))
         print(f'report: {write_report(annotate, work_dir)}')
     except (ValueError, ImportError, KeyError) as error:
         sys.exit(f'error: {error}')

@@ -451,7 +451,11 @@ def test_filters_that_hide_boxes_are_told(tmp_path):
 def test_tool_names_the_page(tiny_experiment, tmp_path, call_tool):
     (tmp_path / 'teacher').mkdir()
 
-    options = '--cfg-options', 'model.module.type=OtherDetector'
+    # The second is for stages that evaluate.
+    options = (
+        *('--cfg-options', 'model.type=OtherDetector'),
+        *('--cfg-options', 'test_evaluator.iou_thrs=[0.5]'),
+    )
     done, lost = (
         call_tool('report', tiny_experiment, '--work-dir', work_dir, *options)
         for work_dir in (tmp_path, tmp_path / 'x')
