@@ -288,8 +288,8 @@ def test_config_without_an_annotating_hook_is_not_tried(
             'work_dirs/coco/faster-rcnn_r50_fpn/co35_co80',
         ),
         (ROOT / 'configs/digits/../bccd', 'work_dirs/bccd'),
-        (ROOT / 'configs', 'work_dirs'),
         # Elsewhere.
+        (ROOT / 'configs', 'work_dirs/configs'),
         ('/data/configs/mine/cells', 'work_dirs/cells'),
         (ROOT / 'tests', 'work_dirs/tests'),
     ],
@@ -303,6 +303,20 @@ def test_relative_path_of_an_experiment_is_the_same_experiment(monkeypatch):
 
     assert name_work_dir(Path()) == Path('work_dirs/bccd')
     assert name_work_dir(Path('../digits')) == Path('work_dirs/digits')
+
+
+def test_experiments_of_the_current_folder_share_no_work_folder(
+    monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'configs').symlink_to('mine')
+
+    for group in ('red', 'green'):
+        folder = Path('configs') / group / 'cells'
+        assert name_work_dir(folder) == Path('work_dirs') / group / 'cells'
+    assert name_work_dir(Path('configs')) == Path('work_dirs/mine')
+    assert name_work_dir(ROOT / 'configs/bccd') == Path('work_dirs/bccd')
 
 
 def flag(monkeypatch, tool: str, *arguments: object) -> list[str]:

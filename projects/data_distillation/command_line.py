@@ -147,7 +147,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar='DIR',
         help='the folder of the results (default: work_dirs/ and the path of '
-        'EXPERIMENT below configs/)',
+        'EXPERIMENT below configs/; its last name alone if it is elsewhere)',
     )
 
 

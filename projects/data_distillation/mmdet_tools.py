@@ -222,8 +222,7 @@ def load_mmdet_tool(name: str) -> ModuleType:
 def read_work_dir_flag(args: argparse.Namespace) -> list[str]:
     """Read a stage's config; return the flag for its default work folder.
 
-    MMDetection names the folder after the config file alone, and every
-    experiment has a `teacher.py`.
+    MMDetection names it after the file, and many are called `teacher.py`.
 
     Args:
         args: The tool's arguments: `config`, `work_dir` and `cfg_options`.
@@ -252,15 +251,16 @@ def name_work_dir(experiment: Path) -> Path:
 
     Args:
         experiment: The folder of the stage configs. The work folder has its
-            path below the `configs/` of this repository or, if it is
-            elsewhere, its name.
+            path below the `configs/` of this repository or of the current
+            folder or, if it is elsewhere, its name.
 
     Returns:
         The path, relative to the current folder; nothing is made.
     """
     experiment = experiment.resolve()
-    if experiment.is_relative_to(CONFIGS):
-        return Path('work_dirs') / experiment.relative_to(CONFIGS)
+    for configs in (CONFIGS, Path('configs').resolve()):
+        if configs in experiment.parents:
+            return Path('work_dirs') / experiment.relative_to(configs)
     return Path('work_dirs') / experiment.name
 
 
