@@ -12,7 +12,6 @@ Example:
 """
 
 import argparse
-import json
 import platform
 import sys
 import tempfile
@@ -31,8 +30,10 @@ from projects.data_distillation.benchmarks.annotation_report import (
 from projects.data_distillation.command_line import (
     add_trust,
     check_not_read,
+    ending_at_os_errors,
     make_parser,
 )
+from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.multi_view.inference.acceleration import MODES
 from projects.data_distillation.multi_view.inference.safe_loading import (
     refusing_code,
@@ -106,9 +107,33 @@ def check_args(
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Run the benchmark, and print its table."""
     args = parse_args()
+    try:
+        report = measure(args)
+    except ValueError as error:
+        sys.exit(f'error: {error}')
+    # First the table: a file that cannot be written must not cost the figures.
+    print(format_report(report))
+    if args.out:
+        write_json(args.out, report)
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Run the benchmark.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        What `Comparison.run` returns, and the `machine`.
+
+    Raises:
+        ValueError, OSError: See `Comparison`.
+        Exception: Whatever else the config or the detector raises.
+    """
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     trusted = args.trust_checkpoint
@@ -117,10 +142,7 @@ def main() -> None:
             cfg, args.checkpoint, args.mode, Path(work_dir)
         )
         report = comparison.run(args.images, args.images_per_turn)
-    report['machine'] = describe_machine()
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + '\n')
-    print(format_report(report))
+    return dict(report, machine=describe_machine())
 
 
 def describe_machine() -> dict:
