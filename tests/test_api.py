@@ -131,6 +131,26 @@ def test_labels_are_selected_again_and_judged(annotation, drawn, tmp_path):
     assert annotation.judge(truth)['instances'] == 0
 
 
+@pytest.mark.parametrize('what', ['labeled', 'counted', 'truth', 'shard'])
+def test_selection_overwrites_nothing_that_it_reads(annotation, drawn, what):
+    files = dict(
+        labeled=drawn.folder / 'labeled.json',
+        counted=drawn.write('counted.json', drawn.truth),
+        truth=drawn.folder / 'truth.json',
+        shard=next(annotation.store.folder.glob('*.parquet')),
+    )
+    before = files[what].read_bytes()
+    rules = dict(
+        counted=[str(files['counted'])],
+        validation=dict(ann_file=str(files['truth']), detections='none'),
+    )
+
+    with pytest.raises(ValueError, match='would be overwritten, but'):
+        annotation.select(files['labeled'], rules, files[what])
+
+    assert files[what].read_bytes() == before
+
+
 def test_folder_of_images_replaces_those_of_the_config(
     config, checkpoint, drawn, tmp_path
 ):

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import import_modules_from_strings
 
+from projects.data_distillation.api import list_rule_files
 from projects.data_distillation.command_line import (
     add_custom_imports,
     check_not_read,
@@ -143,14 +144,11 @@ def list_read(args: argparse.Namespace) -> list[str | Path | None]:
     Returns:
         Paths; None for options that are not given.
     """
-    rules = args.rules
-    validation = rules.get('validation') or {}
     return [
         args.labeled,
         args.images,
         getattr(args, 'like', None),
-        *(rules.get('counted') or ()),
-        validation.get('ann_file'),
+        *list_rule_files(args.rules),
         *list_shards(args.detections),
     ]
 

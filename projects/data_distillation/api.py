@@ -18,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
+from .command_line import check_not_read
 from .label_files.coco.measures import measure_pseudo_labels
 from .multi_view.inference.safe_loading import refusing_code
 from .multi_view.inference.view_boxes import ViewBoxes
 from .pseudo_labels.annotation.detection_hook import DetectionHook
 from .pseudo_labels.annotation.merging_again import iter_rows, merge_again
+from .pseudo_labels.detections.shard_files import list_shards
 from .pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from .pseudo_labels.selection.export import open_store, select_labels
 from .quiet import QuietRunner
@@ -232,13 +234,15 @@ class Annotation:
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
                 `select_labels`.
+            ValueError: Also if a file that is read would be overwritten.
             TypeError: If an argument of `selection` is unknown.
             OSError: If the file cannot be written.
         """
         file = Path(out) if out else self.pseudo_labels
-        return select_labels(
-            self.store.folder, str(labeled), selection or {}, file
-        )
+        rules = selection or {}
+        shards = list_shards(self.store.folder)
+        check_not_read([file], [labeled, *list_rule_files(rules), *shards])
+        return select_labels(self.store.folder, str(labeled), rules, file)
 
     def judge(self, truth: str | Path) -> dict:
         """Compare the pseudo labels with the truth.
@@ -259,6 +263,19 @@ class Annotation:
                 that has been annotated.
         """
         return measure_pseudo_labels(self.pseudo_labels, str(truth))
+
+
+def list_rule_files(rules: Mapping) -> list[str | None]:
+    """List the COCO files that rules of selection read.
+
+    Args:
+        rules: The arguments of `SelectionRules`.
+
+    Returns:
+        Their paths; None if there is no file of validation images.
+    """
+    validation = rules.get('validation') or {}
+    return [*(rules.get('counted') or ()), validation.get('ann_file')]
 
 
 def read_masks(row: Mapping) -> dict:
