@@ -1,6 +1,7 @@
 """An experiment whose teacher is given, from its configs to the table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,41 @@ def test_teacher_that_does_not_fit_is_named_before_anything_runs(
         assert '$ ' not in refused.stdout
     with pytest.raises(ValueError, match='--rounds needs a teacher with the'):
         check_teachers(Experiment(experiment), num_rounds=2)
+
+
+def test_second_teacher_that_is_cut_short_is_named(
+    folder, plain, call_tool, tmp_path
+):
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes((folder / 'small.pth').read_bytes()[:1000])
+    first = write_teacher(tmp_path / 'first.pth', ('red', 'green'), width=16)
+
+    refused = call_tool(
+        'distill', plain, '--work-dir', tmp_path / 'w', '--teacher', first, cut
+    )
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f'error: {cut} cannot be loaded: ')
+
+
+def test_merger_that_is_not_there_is_named_with_the_file(
+    folder, plain, call_tool, tmp_path
+):
+    typo = folder / 'typo'
+    shutil.copytree(plain, typo)
+    annotate = typo / 'annotate.py'
+    annotate.write_text(annotate.read_text().replace('WBFMer', 'WFBMer'))
+
+    refused = call_tool(
+        'distill', typo, '--work-dir', tmp_path, '--teacher',
+        write_teacher(tmp_path / 'first.pth', ('red', 'green'), width=16),
+    )  # fmt: skip
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(
+        f'error: `model` of {annotate} cannot be built: KeyError: '
+    )
+    assert 'WFBMerger' in refused.stderr
 
 
 def test_teachers_of_the_command_line_take_the_places_of_those_before(

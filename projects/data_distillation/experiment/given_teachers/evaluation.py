@@ -15,6 +15,7 @@ from ...files.digest import compute_sha256
 from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...multi_view.inference.checkpoints import check_weights
 from ...multi_view.inference.safe_loading import refusing_code
+from ...multi_view.inference.tta import MultiViewTTA
 from ...text import format_checkpoint
 from .teacher import load_content
 
@@ -145,12 +146,10 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
         ImportError: If a config imports a module that is not there.
         Exception: Whatever else building the model of `annotate.py` raises.
     """
-    for file in experiment.teachers:
-        if not file.is_file():
-            raise FileNotFoundError(
-                f'checkpoint of the teacher not found: {file}, relative to '
-                f'the current folder {Path.cwd()}'
-            )
+    # Each of them: an error of MMEngine would not name a file that is cut
+    # short. The first one comes last, to be checked below.
+    for file in reversed(experiment.teachers):
+        content = load_content(file)
     cfg = experiment.load('annotate')
     if num_rounds > 1 and (
         cfg.model.get('classes') or cfg.model.get('class_map')
@@ -160,10 +159,7 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
             'student, which is the next teacher, has other classes than '
             f'`class_map` or `classes` of {experiment.config("annotate")} say'
         )
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with refusing_code():
-        model = MODELS.build(cfg.model)
-    content = load_content(experiment.teachers[0])
+    model = build_annotator(cfg, experiment.config('annotate'))
     try:
         check_weights(model.module, content.get('state_dict', content))
         classes = cfg.test_dataloader.dataset.metainfo.classes
@@ -175,6 +171,31 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
             'detector than the student, write the experiment with '
             'tools/init_experiment.py --teacher'
         ) from None
+
+
+def build_annotator(cfg: Config, file: Path) -> MultiViewTTA:
+    """Build the model that annotates. MMEngine's default scope is set too.
+
+    Args:
+        cfg: The config of `annotate.py`.
+        file: Its path, for the error.
+
+    Returns:
+        The model, with the weights of all teachers but the first.
+
+    Raises:
+        ValueError: If a type is not registered, or does not take an argument.
+        Exception: See `check_teachers`.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    try:
+        with refusing_code():
+            return MODELS.build(cfg.model)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'`model` of {file} cannot be built: {type(error).__name__}: '
+            f'{error}'
+        ) from error
 
 
 def record_models(experiment: HasStages, folder: Path) -> dict:
@@ -199,9 +220,8 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
         Exception: Whatever else building a model raises.
     """
     cfg = experiment.load('annotate')
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model = build_annotator(cfg, experiment.config('annotate'))
     with refusing_code():
-        model = MODELS.build(cfg.model)
         student = MODELS.build(experiment.load('student').model)
     record = dict(
         teachers=[

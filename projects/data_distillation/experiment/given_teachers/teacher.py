@@ -175,7 +175,8 @@ def load_content(checkpoint: Path) -> dict:
     """
     if not checkpoint.is_file():
         raise FileNotFoundError(
-            f'checkpoint of the teacher not found: {checkpoint}'
+            f'checkpoint of the teacher not found: {checkpoint}, relative to '
+            f'the current folder {Path.cwd()}'
         )
     try:
         with refusing_code():
