@@ -28,6 +28,7 @@ from projects.data_distillation.benchmarks.annotation_report import (
     format_report,
 )
 from projects.data_distillation.command_line import (
+    add_own_modules,
     add_trust,
     check_not_read,
     ending_at_os_errors,
@@ -111,6 +112,7 @@ def check_args(
 def main() -> None:
     """Run the benchmark, and print its table."""
     args = parse_args()
+    add_own_modules()
     try:
         report = measure(args)
     except ValueError as error:

@@ -20,7 +20,10 @@ from mmengine.config import Config, DictAction
 from projects.data_distillation.benchmarks.training_cost import (
     compare_training,
 )
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    add_own_modules,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -64,6 +67,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the benchmark, and print its figures."""
     args = parse_args()
+    add_own_modules()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     with tempfile.TemporaryDirectory() as work_dir:

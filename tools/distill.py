@@ -23,6 +23,7 @@ from projects.data_distillation.base_configs.metafiles import (
 )
 from projects.data_distillation.command_line import (
     add_experiment,
+    add_own_modules,
     add_trust,
     make_parser,
 )
@@ -340,6 +341,7 @@ def run_all(
 def main() -> None:
     """Run the experiment, and print the comparison."""
     args = parse_args()
+    add_own_modules()
     try:
         with refusing_code(args.trust_checkpoint), metafiles_read_once():
             run(make_distillation(args), args)

@@ -22,7 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from projects.data_distillation.base_configs.metafiles import (
     metafiles_read_once,
 )
-from projects.data_distillation.command_line import add_trust, make_parser
+from projects.data_distillation.command_line import (
+    add_own_modules,
+    add_trust,
+    make_parser,
+)
 from projects.data_distillation.experiment.creation.new_experiment import (
     write_experiment,
 )
@@ -358,6 +362,7 @@ def try_stages(out: Path) -> str:
 def main() -> None:
     """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
+    add_own_modules()
     out, detector = args.pop('out'), args.pop('detector')
     rehearses, overwrites = args.pop('rehearses'), args.pop('overwrites')
     refusing = refusing_code(args.pop('trust_checkpoint'))

@@ -18,12 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
     check_not_read,
     ending_at_os_errors,
+    import_own_modules,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.quality.curves import LabelReport
@@ -102,7 +102,7 @@ def add_overlap(parser: argparse.ArgumentParser) -> None:
 def main() -> None:
     """Measure the labels, and print the table."""
     args = parse_args()
-    import_modules_from_strings(args.custom_imports)
+    import_own_modules(args.custom_imports)
     report = LabelReport(
         args.work_dir,
         args.truth,

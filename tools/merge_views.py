@@ -19,11 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.config import DictAction
-from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
     ending_at_os_errors,
+    import_own_modules,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
@@ -116,7 +116,7 @@ def format_view(view: list[dict]) -> str:
 def main() -> None:
     """Merge, or list the views."""
     args = parse_args()
-    import_modules_from_strings(args.custom_imports)
+    import_own_modules(args.custom_imports)
     try:
         if args.list:
             print(list_views(args.detections))

@@ -14,11 +14,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.registry import init_default_scope
-from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
     ending_at_os_errors,
+    import_own_modules,
     make_parser,
 )
 from projects.data_distillation.quiet import quiet_screen
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Choose, write, and say what was written."""
     args = parse_args()
-    import_modules_from_strings(args.custom_imports)
+    import_own_modules(args.custom_imports)
     init_default_scope('mmdet')
     try:
         proposal = propose_images(args.work_dir, args.count)

@@ -18,6 +18,7 @@ from projects.data_distillation.base_configs.stage_config import (
 )
 from projects.data_distillation.command_line import (
     add_experiment,
+    add_own_modules,
     ending_at_os_errors,
     make_parser,
 )
@@ -53,6 +54,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the page, and print where it is."""
     args = parse_args()
+    add_own_modules()
     work_dir = args.work_dir or name_work_dir(args.experiment)
     try:
         file = args.experiment / 'annotate.py'

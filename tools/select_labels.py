@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.api import list_rule_files
 from projects.data_distillation.command_line import (
     add_custom_imports,
     check_not_read,
     ending_at_os_errors,
+    import_own_modules,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.detections.shard_files import (
@@ -158,7 +158,7 @@ def list_read(args: argparse.Namespace) -> list[str | Path | None]:
 def main() -> None:
     """Select, and write the labels and the page."""
     args = parse_args()
-    import_modules_from_strings(args.custom_imports)
+    import_own_modules(args.custom_imports)
     files = args.detections, args.labeled
     try:
         check_not_read((args.out, args.report), list_read(args))

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
+    add_own_modules,
     check_not_read,
     ending_at_os_errors,
     find_experiment,
@@ -128,8 +129,8 @@ def add_folds(parser: argparse.ArgumentParser) -> None:
         '--work-dir',
         type=Path,
         metavar='DIR',
-        help='with --folds: the folder of the results (default: work_dirs/ '
-        'and the path of the experiment below configs/)',
+        help='with --folds: the folder of the results (default: that of '
+        'tools/distill.py)',
     )
     add(
         '--seed',
@@ -174,6 +175,7 @@ def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
 def main() -> None:
     """Look at the labels, write, and say what was written."""
     args = parse_args()
+    add_own_modules()
     try:
         found, out = review(args)
         if args.labels:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from projects.data_distillation.command_line import add_own_modules
 from projects.data_distillation.mmdet_tools import run_mmdet_tool
 from projects.data_distillation.report.preview import Preview
 
 if __name__ == '__main__':
+    # The preview reads the config before the tool does.
+    add_own_modules()
     preview = Preview.take(sys.argv)
     run_mmdet_tool('test.py')
     if preview:

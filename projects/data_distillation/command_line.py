@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 # Loads checkpoints without looking for code in them.
@@ -58,6 +59,27 @@ def add_own_modules() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+
+
+def import_own_modules(names: Iterable[str]) -> None:
+    """Import the modules of `--custom-imports`, also of the current folder.
+
+    Args:
+        names: The names of the modules, such as `my_filters`.
+
+    Raises:
+        SystemExit: With exit code 1, if one is not there, or imports another
+            that is not. Other errors in a module are passed on.
+    """
+    add_own_modules()
+    for name in names:
+        try:
+            import_module(name)
+        except ImportError as error:
+            sys.exit(
+                f'error: --custom-imports cannot import {name}: {error}; run '
+                'the command in the folder of the module, or install it'
+            )
 
 
 def check_not_read(

@@ -1,6 +1,7 @@
 """A repository of the user, which has a folder `projects` too."""
 
 import importlib
+import runpy
 import sys
 from pathlib import Path
 
@@ -89,6 +90,58 @@ def test_each_console_command_finds_them(repository, monkeypatch):
 
     assert end.value.code == 0
     assert sys.path[-1] == str(repository)
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'distill none',
+        'report none',
+        'init_experiment none --detector none.py --unlabeled none',
+        'suspicious_labels none --folds 2',
+        'benchmark_annotation none.py none.pth',
+    ],
+)
+def test_each_script_finds_them(repository, call_tool, command):
+    done = call_tool(*command.split())
+
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: ')
+    assert sys.path[-1] == str(repository)
+
+
+def test_preview_finds_them(repository, monkeypatch):
+    command = 'test.py none.py none.pth --preview 1'
+    monkeypatch.setattr(sys, 'argv', command.split())
+
+    with pytest.raises(FileNotFoundError, match=r'none\.py'):
+        runpy.run_path(str(ROOT / 'tools/test.py'), run_name='__main__')
+
+    assert sys.path[-1] == str(repository)
+
+
+MODULES = dict(
+    next_images='none',
+    merge_views='none --list',
+    label_quality='none none.json',
+    select_labels='none --labeled none.json --out new.json',
+)
+
+
+@pytest.mark.parametrize('tool', MODULES)
+def test_module_that_is_not_there_is_named(repository, call_tool, tool):
+    (repository / 'half_filter.py').write_text('import own_part')
+
+    lost, inner, found = (
+        call_tool(tool, *MODULES[tool].split(), '--custom-imports', name)
+        for name in ('lost_filter', 'half_filter', 'json')
+    )
+
+    assert lost.returncode == inner.returncode == 1
+    text = 'error: --custom-imports cannot import'
+    assert lost.stderr.startswith(f'{text} lost_filter: No module named')
+    assert inner.stderr.startswith(f'{text} half_filter: No module')
+    assert text not in found.stderr
 
 
 @pytest.mark.slow
