@@ -1,6 +1,7 @@
 """What several command lines of `tools/` have in common."""
 
 import io
+import os
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from projects.data_distillation.command_line import (
     add_experiment,
     check_not_read,
+    ending_at_os_errors,
     escape_output,
     make_parser,
 )
@@ -63,6 +65,34 @@ def test_output_that_only_looks_like_a_stream_is_left_alone(monkeypatch):
     print('caf\xe9')
 
     assert sys.stdout.getvalue() == 'caf\xe9\n'
+
+
+@ending_at_os_errors()
+def print_and_end(code: int) -> None:
+    print('text')
+    sys.exit(code)
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_reader_that_has_left_is_no_error(monkeypatch, capfd, code):
+    """As `head` does, whatever the tool itself has to say."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, 'w') as output:  # Python closes it at its end too.
+        monkeypatch.setattr(sys, 'stdout', output)
+
+        with pytest.raises(SystemExit) as end:
+            print_and_end(code)
+
+    assert end.value.code == 141
+    assert capfd.readouterr().err == ''
+
+
+def test_other_error_of_the_system_is_named(tmp_path):
+    read = ending_at_os_errors()((tmp_path / 'nowhere').read_text)
+
+    with pytest.raises(SystemExit, match=r'error: .*No such file.*nowhere'):
+        read()
 
 
 def test_config_of_an_experiment_stands_for_its_folder(tmp_path):

@@ -25,6 +25,7 @@ from projects.data_distillation.command_line import (
     add_experiment,
     add_own_modules,
     add_trust,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.experiment.processes.log import log_to, say
@@ -338,6 +339,7 @@ def run_all(
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Run the experiment, and print the comparison."""
     args = parse_args()
@@ -350,7 +352,6 @@ def main() -> None:
         LockedError,
         StageError,
         ImportError,
-        OSError,
         ValueError,
     ) as error:
         sys.exit(f'error: {error}')

@@ -25,6 +25,7 @@ from projects.data_distillation.base_configs.metafiles import (
 from projects.data_distillation.command_line import (
     add_own_modules,
     add_trust,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.experiment.creation.new_experiment import (
@@ -359,6 +360,7 @@ def try_stages(out: Path) -> str:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
@@ -383,7 +385,7 @@ def main() -> None:
             if rehearses:
                 tried = try_stages(out)
             times = list(describe_time(out))
-    except (ValueError, OSError, StageError) as error:
+    except (ValueError, StageError) as error:
         sys.exit(f'error: {error}')
     lines[-2:-2] = [
         f'rehearsal   {tried}',

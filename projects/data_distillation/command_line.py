@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,10 +42,20 @@ def ending_at_os_errors() -> Iterator[None]:
 
     Raises:
         SystemExit: With exit code 1, for any `OSError`: a missing file, a full
-            disk, a folder that is a file, missing rights.
+            disk, a folder that is a file, missing rights. With 141 and no
+            message, if nobody reads the output any more, as after `| head`.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            # At its end, Python would only say that this has failed.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # As a shell reports a process that a signal has ended.
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         sys.exit(f'error: {error}')
 
