@@ -77,6 +77,10 @@ def parse_args() -> argparse.Namespace:
         parser.error(
             '--preview needs at least 1 image, and does not go with --seeds'
         )
+    if args.preview and args.dry_run:
+        parser.error(
+            '--dry-run plans whole runs, and does not go with --preview'
+        )
     if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
         parser.error(
             f'--seeds needs two or more different seeds, got {args.seeds}'

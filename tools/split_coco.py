@@ -59,9 +59,12 @@ def parse_args() -> argparse.Namespace:
         help='the folder to write to (default: the folder of ANN_FILE)',
     )
     args = parser.parse_args()
-    if args.annotated and (args.folds > 1 or args.keep_classes):
+    if args.annotated and (
+        args.folds > 1 or args.keep_classes or args.skip_empty
+    ):
         parser.error(
-            '--annotated leaves no choice for --folds, --keep-classes'
+            '--annotated leaves no choice for --folds, --keep-classes, '
+            '--skip-empty: images without any object become unlabeled'
         )
     if args.mmdet_names and not args.percent:
         parser.error('--mmdet-names needs --percent, which is in the names')

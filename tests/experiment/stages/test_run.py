@@ -580,6 +580,7 @@ def test_seeds_are_run_in_folders_of_their_own(
         (('--seed', 1, '--seeds', 1, 2), 'not allowed with argument --seed'),
         (('--preview', 0), '--preview needs at least 1 image'),
         (('--preview', 1, '--seeds', 1, 2), 'does not go with --seeds'),
+        (('--preview', 1, '--dry-run'), 'does not go with --preview'),
         (('--gpus', 2), "2 processes need a launcher, got 'none'"),
     ],
 )

@@ -505,6 +505,7 @@ def test_nothing_is_written_if_one_file_is_there(call, tmp_path):
         (['--count', '2', '--folds', '0'], 'must be 1 or more, got 0'),
         (['--count', '2', '--percent', '5'], 'not allowed with'),
         (['--count', '2', '--mmdet-names'], 'needs --percent'),
+        (['--annotated', '--skip-empty'], 'leaves no choice for'),
         ([], '--count --percent --annotated is required'),
     ],
 )
