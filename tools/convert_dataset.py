@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
+    all_or_none,
     check_not_read,
     ending_at_os_errors,
     escape_output,
@@ -225,7 +226,8 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
         OSError: If a file cannot be written.
     """
     check_not_read((args.out, args.unlabeled), [args.like])
-    for file in filter(None, (args.out, args.unlabeled)):
+    files = [file for file in (args.out, args.unlabeled) if file]
+    for file in files:
         if file.exists():
             raise FormatError(f'{file} exists already: delete it first')
     known = KnownIds(args.like) if args.like else None
@@ -251,10 +253,12 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     # Only now: the summary above has what the user needs to see why.
     if not counts:
         raise FormatError('no instance is left: nothing is written')
-    write_json(args.out, coco)
+    with all_or_none(files):
+        write_json(args.out, coco)
+        if args.unlabeled:
+            write_json(args.unlabeled, dict(images=infos))
     print(f'written: {args.out}')
     if args.unlabeled:
-        write_json(args.unlabeled, dict(images=infos))
         print(f'written: {args.unlabeled}: {len(unlabeled):,} images')
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
+    all_or_none,
     ending_at_os_errors,
     make_parser,
 )
@@ -135,8 +136,9 @@ def main() -> None:
         sys.exit(f'error: {error}')
     if args.images:
         check_there(updated.labeled, args.images)
-    write_json(files[0], updated.labeled)
-    write_json(files[1], updated.unlabeled)
+    with all_or_none(files):
+        write_json(files[0], updated.labeled)
+        write_json(files[1], updated.unlabeled)
     for line in [*updated.notes, *files]:
         print(line)
 

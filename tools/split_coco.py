@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
+    all_or_none,
     ending_at_os_errors,
     make_parser,
 )
@@ -286,8 +287,10 @@ def main() -> None:
             sys.exit(f'error: {file} exists already: delete it, or use --out')
     for note in notes:
         print(note)
+    with all_or_none(contents):
+        for file, part in contents.items():
+            write_json(file, part)
     for file, part in contents.items():
-        write_json(file, part)
         print(
             f'{file}: {len(part["images"])} images, '
             f'{len(part.get("annotations", []))} instances'

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -58,6 +58,29 @@ def ending_at_os_errors() -> Iterator[None]:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         sys.exit(f'error: {error}')
+
+
+@contextmanager
+def all_or_none(files: Iterable[Path]) -> Iterator[None]:
+    """Remove new files if one of them cannot be written.
+
+    Those that were written would stop the same command the next time.
+
+    Args:
+        files: The files that the context writes. They must not exist before.
+
+    Yields:
+        Nothing. After an error or Ctrl-C, which is passed on, the files are
+        removed; what cannot be removed stays without a message.
+    """
+    try:
+        yield
+    # Also after Ctrl-C.
+    except BaseException:
+        for file in files:
+            with suppress(OSError):
+                file.unlink()
+        raise
 
 
 def add_own_modules() -> None:

@@ -1,7 +1,12 @@
 """Tools that cannot write end with a message, not with a traceback."""
 
+from pathlib import Path
+
 import pytest
 from builders import store_truth
+
+from projects.data_distillation.files import atomic
+from projects.data_distillation.files.atomic import write_json
 
 OF_LABELS = {
     'check_coco': ['LABELS', '--fix', 'OUT/mended.json'],
@@ -28,12 +33,17 @@ def call_blocked(call_tool, drawn, name: str, arguments: list[str]):
     """Call a tool whose output is to be in a folder that is a file."""
     blocked = drawn.folder / 'blocked'
     blocked.touch()
+    arguments = [one.replace('OUT', str(blocked)) for one in arguments]
+    return call_places(call_tool, drawn, name, arguments)
+
+
+def call_places(call_tool, drawn, name: str, arguments: list[str]):
+    """Call a tool whose arguments stand for places with drawn images."""
     other = dict(drawn.truth['images'][0], file_name='other.png')
     places = dict(
         LABELS=drawn.folder / 'truth.json',
         OTHER=drawn.write('other.json', dict(drawn.truth, images=[other])),
         IMAGES=drawn.folder / 'unlabeled',
-        OUT=blocked,
         WORK=drawn.folder / 'work',
         STORE=drawn.folder / 'work/detections',
     )
@@ -63,6 +73,45 @@ def test_results_that_cannot_be_written_are_named(name, drawn, call_tool):
     assert done.returncode == 0, done
 
     check(call_blocked(call_tool, drawn, name, OF_DETECTIONS[name]))
+
+
+PAIRS = {
+    'merge_labels': OF_LABELS['merge_labels'],
+    'split_coco': OF_LABELS['split_coco'],
+    'convert_dataset': [
+        *('from-yolo', 'YOLO', 'OUT/all.json', '--split', 'train'),
+        *('--unlabeled', 'OUT/new.json'),
+    ],
+}
+
+
+@pytest.mark.parametrize('name', PAIRS)
+def test_half_of_the_files_does_not_stop_the_next_try(
+    name, drawn, call_tool, monkeypatch, tmp_path
+):
+    yolo = tmp_path / 'yolo'
+    truth, images = drawn.folder / 'truth.json', drawn.folder / 'unlabeled'
+    call_tool('convert_dataset', 'to-yolo', truth, yolo, '--images', images)
+    arguments = [
+        one.replace('OUT', str(tmp_path / 'out')).replace('YOLO', str(yolo))
+        for one in PAIRS[name]
+    ]
+    left = []
+
+    def write(path: Path, content: dict) -> None:
+        if len(left) == 1:
+            raise OSError('the disk is full')
+        left.append(path)
+        write_json(path, content)
+
+    monkeypatch.setattr(atomic, 'write_json', write)
+    failed = call_places(call_tool, drawn, name, arguments)
+    monkeypatch.setattr(atomic, 'write_json', write_json)
+    again = call_places(call_tool, drawn, name, arguments)
+
+    assert failed.stderr == 'error: the disk is full\n'
+    assert left
+    assert again.returncode == 0, again.stderr
 
 
 def test_experiment_that_is_missing_is_named(call_tool, tmp_path):
