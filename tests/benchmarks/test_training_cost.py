@@ -25,6 +25,7 @@ def test_stock_training_has_no_part_of_ours():
     cfg = Config.fromfile(ROOT / 'configs/digits/student.py')
     ours = make_ours(cfg)
     assert ours.default_hooks.finite_loss.type == 'mmdet.FiniteLossHook'
+    assert ours.default_hooks.ignore_regions.type == 'mmdet.IgnoreRegionsHook'
     assert 'finite_loss' not in cfg.default_hooks
     cfg.custom_hooks = [dict(type='AnnotationHook')]
 

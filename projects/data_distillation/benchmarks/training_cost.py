@@ -14,10 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ..arguments import check_at_least_1
+from ..mmdet_tools import ADDED
 from .stopwatch import Stopwatch, read_clock
-
-# The hooks that `tools/train.py` adds.
-OUR_HOOKS = dict(finite_loss=dict(type='mmdet.FiniteLossHook'))
 
 
 def compare_training(
@@ -79,7 +77,7 @@ def make_ours(cfg: Config) -> Config:
         A new config with the hooks that the tool adds.
     """
     ours = Config(cfg.to_dict())
-    ours.default_hooks.update(OUR_HOOKS)
+    ours.merge_from_dict(ADDED['train.py'])
     return ours
 
 
