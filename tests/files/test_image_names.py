@@ -14,6 +14,7 @@ NAMES = [
     'Twice.jpg', 'x?y.jpg', '0a1b2c3d-fox.jpg', 'wolf.jpg', 'two.jpg',
     'two.png', 'scan.v2.tif', 'IMG 5 (1).jpeg', 'hen_jpg.rf.0a1b2c3d4e.jpg',
     'eel_png.rf.Aa1bCc2dEe.jpg', 'eel_png.rf.Ff1bCc2dEe.jpg', '.._x.jpg',
+    '20240102-cam1.jpg', '00000002-cam2.jpg', 'bat.jpg',
 ]  # fmt: skip
 
 
@@ -92,6 +93,15 @@ def finder(tmp_path_factory) -> ImageFinder:
         ('hen_jpg.rf.9999999999.jpg', ['hen_jpg.rf.0a1b2c3d4e.jpg']),
         ('eel.png', [
             'eel_png.rf.Aa1bCc2dEe.jpg', 'eel_png.rf.Ff1bCc2dEe.jpg']),
+        # A date, and the number of a frame, tell images apart.
+        ('20240101-cam1.jpg', []),
+        ('0a1b2c3d-20240102-cam1.jpg', ['20240102-cam1.jpg']),
+        ('cam1.jpg', []),
+        ('19991231-bat.jpg', []),
+        ('20241301-bat.jpg', ['bat.jpg']),
+        ('00000001-cam2.jpg', []),
+        ('0a1b2c3d-00000002-cam2.jpg', ['00000002-cam2.jpg']),
+        ('cam2.jpg', ['00000002-cam2.jpg']),
         # Label Studio has replaced the space.
         ('upload/3/90c88f7c-cat_1.jpg', ['cat 1.jpg']),
         # Nobody has: another name.

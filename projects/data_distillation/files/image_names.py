@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .decoding import IMAGE_SUFFIXES, list_image_names
 from .versions import (
-    UPLOAD_MARK,
+    find_upload,
     is_marked,
     list_stems,
     make_key,
@@ -82,7 +82,8 @@ class ImageFinder:
         counts. First, the last part must be the same but for case and Unicode
         form, where the exact one wins. Only if none is, other suffixes and
         then the marks of tools are looked at. Of several images, those are
-        meant that share most of their last folders with the name.
+        meant that share most of their last folders with the name. An image
+        with another mark of Label Studio is never meant: it is another upload.
 
         Args:
             name: The name, as it is written in a file of labels.
@@ -94,10 +95,11 @@ class ImageFinder:
             name has no part.
         """
         readings = list(read_name(name))
+        marks = {find_upload(parts[-1]) for parts in readings}
         # From the surest way to the least sure.
         for find in (self._find_same, self._find_stem, self._find_source):
             for parts in readings:
-                if found := find(parts[-1]):
+                if found := leave_out_others(find(parts[-1]), marks):
                     return prefer_same_folders(found, parts)
         return []
 
@@ -157,8 +159,8 @@ def read_name(name: str) -> Iterator[list[str]]:
         if parts:
             yield parts
             # Second: the name of an image may itself begin with such digits.
-            if UPLOAD_MARK.search(parts[-1]):
-                yield [*parts[:-1], UPLOAD_MARK.sub('', parts[-1])]
+            if mark := find_upload(parts[-1]):
+                yield [*parts[:-1], parts[-1].removeprefix(mark)]
 
 
 def read_url(name: str) -> Iterator[str]:
@@ -181,6 +183,24 @@ def read_url(name: str) -> Iterator[str]:
             yield value
     if url.query or url.fragment:
         yield unquote(url.path)
+
+
+def leave_out_others(names: list[str], marks: set[str]) -> list[str]:
+    """Leave out images that were uploaded to Label Studio another time.
+
+    Args:
+        names: Names of images, with `/`.
+        marks: The marks of Label Studio in a name (see `find_upload`); `''`
+            for a reading of the name that has none.
+
+    Returns:
+        The names without a mark or with one of these, in order; all of them if
+        there are no marks.
+    """
+    if marks <= {''}:
+        return names
+    own = marks | {''}
+    return [n for n in names if find_upload(n.rpartition('/')[2]) in own]
 
 
 def prefer_same_folders(names: list[str], parts: list[str]) -> list[str]:

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from .decoding import IMAGE_SUFFIXES
 
 # Label Studio puts 8 hexadecimal digits before the name of an uploaded file.
-UPLOAD_MARK = re.compile('^[0-9a-f]{8}-(?=.)')
+# Cameras put a date there, YYYYMMDD, which belongs to the name.
+UPLOAD_MARK = re.compile(
+    r'^(?!(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])-)[0-9a-f]{8}-(?=.)'
+)
 ROBOFLOW_MARK = re.compile(r'\.rf\.([0-9A-Za-z_-]{8,})(?=\.\w+$|$)')
 # Images that cannot be decoded, and files of labels that are named like their
 # image. Other texts after a dot are part of a name: `scan.v2`.
@@ -95,6 +98,19 @@ def make_source_key(name: str) -> str:
         plain = f'{stem}.{suffix}' if stem else suffix
     # `\w` includes `_`, which tools write for a space.
     return re.sub(r'[\W_]+', '-', make_key(cut_suffix(plain))).strip('-')
+
+
+def find_upload(name: str) -> str:
+    """Find the mark of Label Studio in a name.
+
+    Args:
+        name: The last part of a path.
+
+    Returns:
+        The mark with its `-`; `''` if there is none, or it may be a date.
+    """
+    mark = UPLOAD_MARK.search(name)
+    return mark[0] if mark else ''
 
 
 def find_version(name: str) -> str:
