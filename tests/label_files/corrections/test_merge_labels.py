@@ -393,6 +393,97 @@ def test_x_anylabeling_may_not_know_the_size_of_an_image(tmp_path):
     assert image.size_wh is None
 
 
+def test_labeled_set_with_a_name_twice_is_refused(drawn):
+    drawn.labeled['images'][1]['file_name'] = './0.png'
+    file = drawn.write('labeled.json', drawn.labeled)
+
+    with pytest.raises(CocoError, match="file_name '0.png' is that of"):
+        read_numbered(file)
+
+
+def test_new_ids_are_above_those_of_images_of_one_name(drawn, tmp_path):
+    for image, number in zip(drawn.labeled['images'], (90, 7, 8)):
+        image.update(id=number, file_name='same.png')
+    coco = as_coco(drawn, {'2.png': [([1.0, 2.0, 9.0, 9.0], 'red')]})
+
+    updated = update(drawn, coco, tmp_path)
+
+    assert updated.labeled['images'][-1]['id'] == 91
+
+
+@pytest.mark.parametrize('mark', [True, 1])
+def test_what_is_marked_as_deleted_is_left_out_and_counted(
+    drawn, tmp_path, mark
+):
+    wanted = correct(drawn)
+    del wanted['1.png']
+    coco = as_coco(drawn, wanted)
+    images = {i['file_name']: i for i in coco['images']}
+    images['3.png']['deleted'] = mark
+    images['2.png']['deleted'] = False
+    mine = [
+        a for a in coco['annotations']
+        if a['image_id'] == images['2.png']['id']
+    ]  # fmt: skip
+    # What is deleted may be broken.
+    mine[0].update(deleted=mark, attributes=dict(rotation=30.0))
+
+    updated = update(drawn, coco, tmp_path)
+
+    found = by_name(updated.labeled)
+    assert len(found['2.png']) == len(mine) - 1
+    assert '3.png' not in found
+    left = [i['file_name'] for i in updated.unlabeled['images']]
+    assert left == ['3.png', '4.png']
+    assert '1 images and 1 labels are left out' in updated.notes[1]
+
+
+def test_what_is_to_be_ignored_stays_so(drawn, tmp_path):
+    coco = as_coco(drawn, {'2.png': [([1.0, 2.0, 9.0, 9.0], 'red')]})
+    coco['annotations'][0]['ignore'] = 1
+
+    updated = update(drawn, coco, tmp_path)
+
+    assert updated.labeled['annotations'][-1]['ignore'] == 1
+
+
+def as_crowd(one: dict, segmentation: object, **keys) -> None:
+    one.update(iscrowd=1, segmentation=segmentation, **keys)
+
+
+HOLLOW = dict(size=[80, 80], counts=[0, 160, 80, 40, 6120])
+
+
+def test_masks_of_the_brush_of_cvat_are_refused(drawn, tmp_path):
+    wanted = correct(drawn)
+    del wanted['1.png']
+    coco = as_coco(drawn, wanted)
+    for one in coco['annotations'][:2]:
+        as_crowd(one, HOLLOW)
+
+    with pytest.raises(CocoError, match='has 2 masks .* --no-crowds'):
+        update(drawn, coco, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'keys'),
+    [
+        ([], {}),
+        ([[10.0, 20.0, 30.0, 20.0, 30.0, 40.0]], {}),
+        ([], {UNCHECKED: 1}),
+        # As pseudo labels have it.
+        (HOLLOW, dict(score=0.4, views=3)),
+    ],
+)
+def test_regions_to_ignore_stay_regions(drawn, tmp_path, segmentation, keys):
+    coco = as_coco(drawn, {'2.png': [([1.0, 2.0, 9.0, 9.0], 'red')]})
+    as_crowd(coco['annotations'][0], segmentation, **keys)
+
+    updated = update(drawn, coco, tmp_path)
+
+    assert updated.labeled['annotations'][-1]['iscrowd'] == 1
+
+
 def test_labeled_set_without_ids_of_annotations_is_refused(drawn):
     file = drawn.write('labeled.json', drawn.labeled)
     assert read_numbered(file) == drawn.labeled
@@ -711,8 +802,7 @@ def test_area_is_that_of_the_mask_and_boxes_among_masks_are_counted(
         one['segmentation'] = POLYGON
     boxes = [([1.0, 2.0, 9.0, 9.0], 'red'), ([10.0, 20, 20, 20], 'green')]
     coco = as_coco(drawn, {'2.png': boxes})
-    hollow = dict(size=[80, 80], counts=[0, 160, 80, 40, 6120])
-    coco['annotations'][0]['segmentation'] = hollow
+    coco['annotations'][0]['segmentation'] = HOLLOW
 
     updated = update(drawn, coco, tmp_path)
 

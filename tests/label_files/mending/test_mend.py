@@ -745,10 +745,11 @@ def test_name_of_another_version_stays(tmp_path):
     assert mended(content, folder=folder) == content
 
 
-def test_what_is_marked_as_deleted_is_left_out():
+@pytest.mark.parametrize('mark', [True, 1])
+def test_what_is_marked_as_deleted_is_left_out(mark):
     content = right()
     for entry in (content['images'][1], content['annotations'][0]):
-        entry['deleted'] = True
+        entry['deleted'] = mark
     for entry in (content['images'][0], content['annotations'][-1]):
         entry['deleted'] = False
     expected = [

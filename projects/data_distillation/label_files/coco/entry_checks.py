@@ -262,6 +262,18 @@ def check_ignored(file: CocoFile) -> Iterator[Problem]:
             )
 
 
+def is_deleted(entry: dict) -> bool:
+    """Return whether its tool has marked an entry as deleted.
+
+    Args:
+        entry: The entry, of any list.
+
+    Returns:
+        True if `deleted` is `true` or 1; False for any other value.
+    """
+    return entry.get('deleted') == 1  # As `True` is.
+
+
 def check_deleted(file: CocoFile) -> Iterator[Problem]:
     """Find entries that their tool has marked as deleted.
 
@@ -272,13 +284,13 @@ def check_deleted(file: CocoFile) -> Iterator[Problem]:
         A problem for each, images first, in the file's order.
     """
     for table in (file.images, file.annotations):
-        for index, value in enumerate(table.values('deleted')):
-            if value is True:
+        for index, entry in enumerate(table.entries):
+            if is_deleted(entry):
                 yield file.make_problem(
                     'deleted',
                     table,
                     index,
-                    '`deleted` is true, and it would be trained on all the '
+                    '`deleted` is set, and it would be trained on all the '
                     'same',
                     'remove it, or `deleted` if it is there after all',
                     is_fixable=True,

@@ -8,14 +8,20 @@
 """
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...text import format_value
-from ..coco.entry_checks import read_rotation
-from ..coco.reading import CocoError, read_coco
-from .corrected_image import CorrectedImage, read_size
+from ..coco.entry_checks import is_deleted, read_rotation
+from ..coco.reading import UNCHECKED, CocoError, read_coco
+from .corrected_image import CorrectedBox, CorrectedImage, read_size
 from .label_studio import read_task
 from .x_anylabeling import read_folder, read_shapes
+
+# What only a selection (`views`) and `merge_labels` write: they say themselves
+# which regions are to be ignored.
+OWN_KEYS = {UNCHECKED, 'views'}
 
 
 def read_corrected(path: Path) -> list[CorrectedImage]:
@@ -91,13 +97,14 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         path: The file.
 
     Returns:
-        The images in its order, with boxes xywh in pixels, which may be NaN or
-        infinite. `iscrowd` is kept as 1 if it is set, and `segmentation` if it
-        is not empty. Their size is None without a width or height.
+        The images in its order, with boxes xywh in pixels, see
+        `read_coco_box`. Their size is None without a width or height.
+        Annotations that are marked as deleted, or are of images that are, are
+        left out.
 
     Raises:
-        CocoError: If the file cannot be used, see `read_coco`, a box is
-            rotated or has not four numbers, or see `read_size`.
+        CocoError: If the file cannot be used, see `read_coco`, `check_masks`
+            and `read_coco_box`, or see `read_size`.
         FileNotFoundError: If there is no such file.
         AttributeError, KeyError, TypeError, ValueError: If an annotation is no
             object, lacks a key, is of no image or category of the file, or its
@@ -106,30 +113,91 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
     """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}
+    given = coco.get('annotations', ())
+    deleted = Counter(one['image_id'] for one in given if is_deleted(one))
     images = {
         image['id']: CorrectedImage(
             find_original_name(image),
             read_size(image.get('width'), image.get('height'), path),
             renamed=image['file_name'],
+            is_deleted=is_deleted(image),
+            num_deleted=deleted[image['id']],
         )
         for image in coco['images']
     }
-    for one in coco.get('annotations', ()):
-        extra = {'iscrowd': 1} if one.get('iscrowd') else {}
-        if one.get('segmentation'):
-            extra['segmentation'] = one['segmentation']
-        check_upright(one, path)
-        bbox_xywh = list(map(float, one['bbox']))
-        if len(bbox_xywh) != 4:
-            raise CocoError(
-                f'{path}: `bbox` must be four numbers, got '
-                f'{format_value(one["bbox"])}: correct the box, and export '
-                'again'
-            )
-        images[one['image_id']].boxes.append(
-            (bbox_xywh, names[one['category_id']], extra)
-        )
+    kept = [
+        (images[one['image_id']], one) for one in given if not is_deleted(one)
+    ]
+    kept = [(image, one) for image, one in kept if not image.is_deleted]
+    check_masks([one for _, one in kept], path)
+    for image, one in kept:
+        image.boxes.append(read_coco_box(one, names, path))
     return list(images.values())
+
+
+def read_coco_box(
+    annotation: dict, names: dict[int, str], path: Path
+) -> CorrectedBox:
+    """Read an annotation of a COCO file.
+
+    Args:
+        annotation: The annotation.
+        names: Id of a category -> its name.
+        path: The file, for the message.
+
+    Returns:
+        The box, which may be NaN or infinite, the name of its class, and what
+        is kept: `iscrowd` as 1 and `ignore` as it is, if they are set, and
+        `segmentation` if it is not empty.
+
+    Raises:
+        CocoError: If the box is rotated or has not four numbers.
+        AttributeError, KeyError, TypeError, ValueError: If a key is missing,
+            there is no such category, or the box is no list of numbers.
+        OverflowError: If a number is too large for a float.
+    """
+    extra: dict = {'iscrowd': 1} if annotation.get('iscrowd') else {}
+    # Without it, what CocoDataset leaves out would become an object.
+    for key in ('ignore', 'segmentation'):
+        if annotation.get(key):
+            extra[key] = annotation[key]
+    check_upright(annotation, path)
+    bbox_xywh = list(map(float, annotation['bbox']))
+    if len(bbox_xywh) != 4:
+        raise CocoError(
+            f'{path}: `bbox` must be four numbers, got '
+            f'{format_value(annotation["bbox"])}: correct the box, and export '
+            'again'
+        )
+    return bbox_xywh, names[annotation['category_id']], extra
+
+
+def check_masks(annotations: Sequence[dict], path: Path) -> None:
+    """Check that no mask of an object is a region to ignore.
+
+    CVAT writes `iscrowd: 1` for each mask of its brush, as COCO has it for a
+    crowd. The two cannot be told apart.
+
+    Args:
+        annotations: The COCO annotations. Those that a selection or
+            `merge_labels` has made regions to ignore are passed over.
+        path: The file, for the message.
+
+    Raises:
+        CocoError: If one is a region to ignore and has a mask as RLE.
+    """
+    num_masks = sum(
+        bool(one.get('iscrowd')) and isinstance(one.get('segmentation'), dict)
+        for one in annotations
+        if not OWN_KEYS & one.keys()
+    )
+    if num_masks:
+        raise CocoError(
+            f'{path} has {num_masks} masks (RLE) with `iscrowd` 1, as CVAT '
+            'writes those of its brush. If they are objects, make them so '
+            f'with tools/check_coco.py {path} --fix OUT --no-crowds; outline '
+            'regions to ignore with polygons'
+        )
 
 
 def check_upright(annotation: dict, path: Path) -> None:

@@ -27,6 +27,9 @@ class CorrectedImage:
         is_annotated: Whether the tool says that somebody has looked at it;
             None if it does not say.
         renamed: Its present name, if `name` is the one that it had before.
+        is_deleted: Whether the tool has marked it as deleted.
+        num_deleted: How many boxes the tool has marked as deleted. They are
+            not among `boxes`.
     """
 
     name: str
@@ -34,6 +37,8 @@ class CorrectedImage:
     boxes: list[CorrectedBox] = field(default_factory=list)
     is_annotated: bool | None = None
     renamed: str | None = None
+    is_deleted: bool = False
+    num_deleted: int = 0
 
 
 def read_size(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..coco.reading import UNCHECKED
+from .corrected_image import CorrectedImage
 
 
 def describe_update(
@@ -39,6 +40,26 @@ def describe_update(
             'without a box, if all objects of the others are checked)'
         )
     return notes
+
+
+def describe_deleted(images: Sequence[CorrectedImage]) -> Iterator[str]:
+    """Say what was left out because its tool has marked it as deleted.
+
+    Args:
+        images: All images that came back.
+
+    Yields:
+        At most one line.
+    """
+    num_images = sum(image.is_deleted for image in images)
+    num_labels = sum(
+        image.num_deleted for image in images if not image.is_deleted
+    )
+    if num_images or num_labels:
+        yield (
+            f'{num_images} images and {num_labels} labels are left out, '
+            'because their tool has marked them as deleted'
+        )
 
 
 def describe_maskless(

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...arguments import is_number
 from ...files.image_names import ImageFinder
 from ...files.versions import find_version
+from ..coco.checks import check_repeated_names
 from ..coco.contents import take_images
 from ..coco.problems import Problem
 from ..coco.reading import (
@@ -20,7 +21,7 @@ from ..coco.schema import MIN_SIDE
 from ..coco.tables import CocoFile
 from ..segmentations.areas import measure_segmentation
 from .corrected_image import CorrectedImage
-from .notes import describe_maskless, describe_update
+from .notes import describe_deleted, describe_maskless, describe_update
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,17 @@ def read_numbered(path: str | Path) -> dict:
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object in UTF-8, breaks a rule of
-            `check_required` for the three lists, or an annotation has no
-            integer as its `id`.
+            `check_required` for the three lists, an annotation has no integer
+            as its `id`, or a name of an image or a category occurs twice.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
-        """Require the three lists, and ids of annotations."""
+        """Require the three lists, ids of annotations, and single names."""
         lists = ('images', 'annotations', 'categories')
         yield from check_required(file, lists)
         yield from check_entries(file, dict(annotations=['id']))
+        # By names, corrected images and their classes are found.
+        yield from check_repeated_names(file)
 
     return read_checked(path, check)
 
@@ -81,7 +84,8 @@ def update_sets(
         labeled: The COCO object of the labeled set; see `read_numbered`.
         unlabeled: The COCO object of the unlabeled set; see
             `reading.read_unlabeled`.
-        images: The corrected images, with boxes xywh in pixels.
+        images: The corrected images, with boxes xywh in pixels. Those that are
+            marked as deleted stay as they are in their set.
         empty_is_checked: Whether images without a box have no object. If not,
             they stay as they are, because nobody may have looked at them. An
             image of which the tool says that it is annotated counts anyway.
@@ -99,6 +103,8 @@ def update_sets(
             thinner than `MIN_SIDE` there, or if the size of an image is
             unknown whose rest is to be ignored.
     """
+    given = images
+    images = [one for one in given if not one.is_deleted]
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
     pairs = list(zip(images, known, strict=True))
@@ -110,7 +116,8 @@ def update_sets(
             rest = [make_unchecked(one, image, labeled)] if partly else []
             done[image['file_name']] = labels + rest
     old = {i['file_name']: i['id'] for i in labeled['images']}
-    next_id = 1 + max(old.values(), default=0)
+    # Of all images: of those of one name, `old` has the last one only.
+    next_id = 1 + max((i['id'] for i in labeled['images']), default=0)
     is_new = done.keys() - old.keys()
     added = [image for image in known if image['file_name'] in is_new]
     new = [dict(image, id=next_id + n) for n, image in enumerate(added)]
@@ -130,6 +137,7 @@ def update_sets(
         take_images(unlabeled, left),
         [
             *describe_update(len(pairs), done, len(new)),
+            *describe_deleted(given),
             *describe_maskless(labeled['annotations'], done),
         ],
     )

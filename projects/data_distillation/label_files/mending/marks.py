@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from ..coco.entry_checks import find_rotations
+from ..coco.entry_checks import find_rotations, is_deleted
 from ..coco.tables import CocoFile
 from .entries import Mended, replace_entries
 from .images import drop_images
@@ -12,8 +12,7 @@ from .images import drop_images
 def drop_deleted(file: CocoFile) -> Mended:
     """Leave out what is marked as deleted, as COCO Annotator does.
 
-    Only `true` is such a mark. The annotations of an image go with it, see
-    `drop_images`.
+    The annotations of an image go with it, see `drop_images`.
 
     Args:
         file: The file. It is not changed.
@@ -22,17 +21,15 @@ def drop_deleted(file: CocoFile) -> Mended:
         The new content, and how many images and annotations were left out.
     """
     counts: Counter = Counter()
-    marks = list(file.images.values('deleted'))
-    unwanted = {index for index, mark in enumerate(marks) if mark is True}
+    unwanted = {i for i, e in enumerate(file.images.entries) if is_deleted(e)}
     counts['images dropped that are marked as deleted'] = len(unwanted)
     file = file.with_content(drop_images(file, unwanted, counts))
-    # Read from the new file: dropped annotations have moved the others.
-    marks = list(file.annotations.values('deleted'))
+    # Of the new file: some annotations have gone with their image.
     counts['annotations dropped that are marked as deleted'] = sum(
-        mark is True for mark in marks
+        map(is_deleted, file.annotations.entries)
     )
     content = replace_entries(
-        file, 'annotations', lambda i, e: None if marks[i] is True else e
+        file, 'annotations', lambda i, e: None if is_deleted(e) else e
     )
     return content, counts
 
