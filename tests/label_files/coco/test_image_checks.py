@@ -12,7 +12,6 @@ from sklearn.datasets import load_sample_images
 
 from projects.data_distillation.label_files.coco.image_checks import (
     check_images,
-    find_nearest,
     find_problems,
 )
 from projects.data_distillation.label_files.coco.image_files import (
@@ -21,6 +20,9 @@ from projects.data_distillation.label_files.coco.image_files import (
     hash_pixels,
     locate_images,
     read_facts,
+)
+from projects.data_distillation.label_files.coco.joint_checks import (
+    find_nearest,
 )
 from projects.data_distillation.label_files.coco.tables import CocoFile
 

@@ -1,9 +1,7 @@
 """Checks of the images of COCO files.
 
-They find images that are unreadable, have another size, or are in two files.
-An image that is both in the training set and in the validation set makes the
-figures of a run worthless. Copies are found by the SHA-256 of their bytes,
-copies that were scaled or saved again by a perceptual hash.
+They find images that are unreadable or have another size, and with
+`joint_checks` those that are in two files.
 """
 
 import itertools
@@ -15,22 +13,16 @@ import numpy as np
 from .box_checks import FileBoxes
 from .checks import NAME_OUTSIDE, check_file
 from .image_files import (
-    HASH_SIDE,
-    MAX_DISTANCE,
     FileImages,
     ImageFacts,
     Places,
     check_places,
     locate_images,
 )
-from .joint_checks import check_together
+from .joint_checks import check_leaks, check_together
 from .problems import Problem
 from .schema import TOLERANCE
 from .tables import CocoFile
-
-# The rows of one part of the matrix of distances; with 120,000 columns a part
-# takes 120 MB.
-CHUNK = 256
 
 
 def check_images(
@@ -228,128 +220,6 @@ def make_size_problem(
     return part.make_problem(
         'image size', index, what, advice, verdict == DECODED
     )
-
-
-def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
-    """Find images that are in two files.
-
-    Args:
-        first: The images of one file.
-        second: The images of another file.
-
-    Yields:
-        At most one problem for each image of the second file: its exact copy
-        (of several the last one) if there is one, else the image that looks
-        most like it (of equal ones the first), if at most `MAX_DISTANCE` bits
-        of their hashes differ. First come all copies, each in the file's
-        order. Images that cannot be read are passed over.
-    """
-    digests = {f.digest: i for i, f in first.facts.items() if not f.error}
-    others = {}
-    for index, facts in second.facts.items():
-        if facts.digest in digests:
-            known = digests[facts.digest]
-            yield make_copy_problem(first, second, known, index)
-        else:
-            others[index] = facts
-    for match in find_nearest(stack_hashes(first.facts), stack_hashes(others)):
-        yield make_near_problem(first, second, *match)
-
-
-def make_copy_problem(
-    first: FileImages, second: FileImages, known: int, index: int
-) -> Problem:
-    """Make the problem of an image that is an exact copy of a known one.
-
-    Args:
-        first: The file that has the known image.
-        second: The file that has the copy.
-        known: The index of the known image in the first file.
-        index: The index of the copy in the second file.
-
-    Returns:
-        A problem of the copy.
-    """
-    return second.make_problem(
-        f'copies from {first.file.path}',
-        index,
-        f'{second.quote_file_name(index)} is {first.describe(known)} of '
-        f'{first.file.path}, byte for byte',
-        'take it out of one of the files',
-    )
-
-
-def make_near_problem(
-    first: FileImages,
-    second: FileImages,
-    known: int,
-    index: int,
-    distance: int,
-) -> Problem:
-    """Make the problem of an image that looks like a known one.
-
-    Args:
-        first: The file that has the known image.
-        second: The file that has the other one.
-        known: The index of the known image in the first file.
-        index: The index of the other one in the second file.
-        distance: The number of bits of their hashes that differ.
-
-    Returns:
-        A problem of the other one.
-    """
-    return second.make_problem(
-        f'near-duplicates from {first.file.path}',
-        index,
-        f'{second.quote_file_name(index)} looks like '
-        f'{first.describe(known)} of {first.file.path} ({distance} of '
-        f'{HASH_SIDE**2} bits of their perceptual hashes differ)',
-        'look at both; if they show the same, take one out',
-    )
-
-
-def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
-    """Collect the perceptual hashes of images.
-
-    Args:
-        facts: Index of an entry -> what is known of its image.
-
-    Returns:
-        The n indices of the images that have a hash, in order, and their bits,
-        shape (n, `HASH_SIDE` ** 2), float32, +1 or -1.
-    """
-    bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
-    rows = np.array(list(bits.values()), np.float32)
-    return list(bits), rows.reshape(-1, HASH_SIDE**2)  # (0, 256) without any.
-
-
-def find_nearest(
-    known: tuple[list[int], np.ndarray], asked: tuple[list[int], np.ndarray]
-) -> Iterator[tuple[int, int, int]]:
-    """Find the most similar known image for each image that is similar enough.
-
-    Args:
-        known: The indices of the known images and their hashes; see
-            `stack_hashes`. Without any, nothing is found.
-        asked: The same of the images to find something for.
-
-    Yields:
-        The index of the known image (the first one of those that are equally
-        similar), the index of the other one, and the number of bits that
-        differ, which is at most `MAX_DISTANCE`; in the order of `asked`.
-    """
-    if not known[0]:
-        return
-    for start in range(0, len(asked[0]), CHUNK):
-        # The number of bits that agree minus the number of bits that differ.
-        # float32 is exact: these are whole numbers from -256 to 256.
-        products = asked[1][start : start + CHUNK] @ known[1].T
-        best = products.argmax(1)
-        agreement = np.take_along_axis(products, best[:, None], 1)[:, 0]
-        distances = ((HASH_SIDE**2 - agreement) / 2).round().astype(int)
-        for row in np.flatnonzero(distances <= MAX_DISTANCE):
-            index = asked[0][start + row]
-            yield known[0][best[row]], index, int(distances[row])
 
 
 def find_problems(
