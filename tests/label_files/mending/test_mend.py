@@ -558,6 +558,48 @@ def test_missing_box_of_a_resized_image_is_that_of_its_new_polygon(tmp_path):
     assert result['annotations'][0]['segmentation'] == [[1, 1, 4, 1, 4, 4]]
 
 
+def test_polygons_without_boxes_do_not_say_what_they_were_drawn_on(
+    tmp_path, call_tool
+):
+    write_images(tmp_path / 'images', right())
+    content = before_resizing()
+    for annotation in content['annotations']:
+        outline = [[2.0, 2, 8, 2, 8, 8]]
+        annotation |= dict(bbox=[], area=18, segmentation=outline)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+
+    results = {}
+    for unit in (None, 'resized', 'pixel'):
+        options = ['--unit', unit] if unit else []
+        done = call_tool(
+            'check_coco', 'a.json', '--fix', f'{unit}.json', *options,
+            '--images', 'images', cwd=tmp_path,
+        )  # fmt: skip
+        result = json.loads((tmp_path / f'{unit}.json').read_text())
+        results[unit] = result['images'][0], result['annotations'][0]['bbox']
+        if not unit:
+            assert '--unit pixel writes the size of the image' in done.stdout
+
+    image = right()['images'][0]
+    assert results == {
+        None: (content['images'][0], [2, 2, 6, 6]),
+        'resized': (image, [1, 1, 3, 3]),
+        'pixel': (image, [2, 2, 6, 6]),
+    }
+
+
+@pytest.mark.parametrize('outline', [[], [[]], None])
+def test_objects_without_an_outline_say_nothing_of_the_size(tmp_path, outline):
+    folder = write_images(tmp_path, right())
+    content = before_resizing()
+    for annotation in content['annotations']:
+        annotation |= dict(bbox=[], segmentation=outline)
+
+    result = mended(content, folder=folder)
+
+    assert result['images'] == right()['images']
+
+
 @pytest.mark.parametrize('layout', ['xywh', 'cxcywh'])
 def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
     write_images(tmp_path / 'images', right())

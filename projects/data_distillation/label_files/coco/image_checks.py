@@ -5,11 +5,12 @@ They find images that are unreadable or have another size, and with
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..segmentations.facts import Facts
 from .box_checks import FileBoxes
 from .checks import NAME_OUTSIDE, check_file
 from .image_files import (
@@ -154,7 +155,7 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
     Returns:
         `DECODED` or `WRITTEN`, if some boxes fit only this size, and at most
         the share `SHARE_AGAINST` fits only the other; otherwise `UNCLEAR`.
-        `DECODED` without boxes.
+        Without boxes, `UNCLEAR` if there are polygons or masks, or `DECODED`.
     """
     ids = part.file.images.column('id')
     index_of = {ids[index]: index for index in group if ids[index] is not None}
@@ -166,7 +167,8 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
         if image_ids[index] in index_of
     ]
     if not rows:
-        return DECODED
+        # Whatever polygons say of the size, boxes are made of them.
+        return UNCLEAR if have_outlines(part.file, index_of) else DECODED
     own = boxes.take(np.array(rows))
     decoded = own.of_sizes(
         [
@@ -183,6 +185,29 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
     if num_written and num_decoded <= SHARE_AGAINST * len(rows):
         return WRITTEN
     return UNCLEAR
+
+
+def have_outlines(file: CocoFile, image_ids: Container[int]) -> bool:
+    """Return whether objects of some images have polygons or masks.
+
+    Args:
+        file: The file.
+        image_ids: The ids of the images.
+
+    Returns:
+        Whether one has; False if the polygons have not been read.
+    """
+    columns = (
+        file.annotations.column('image_id'),
+        file.annotations.values('segmentation'),
+    )
+    for image_id, value in zip(*columns, strict=True):
+        if value is not None and image_id in image_ids:
+            # Checks have the facts in place of the polygons.
+            facts = value if isinstance(value, Facts) else Facts.of(value)
+            if facts.fault != 'empty':
+                return True
+    return False
 
 
 def make_size_problem(
