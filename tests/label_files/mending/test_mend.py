@@ -23,6 +23,7 @@ from projects.data_distillation.label_files.coco.image_files import (
     FileImages,
     locate_images,
 )
+from projects.data_distillation.label_files.coco.reading import UNCHECKED
 from projects.data_distillation.label_files.coco.schema import as_id
 from projects.data_distillation.label_files.coco.tables import CocoFile
 from projects.data_distillation.label_files.mending.annotations import (
@@ -934,6 +935,27 @@ def test_crowds_become_objects_on_demand():
     assert 'none of 32 annotations is an object: 32 have iscrowd 1' in line
     assert mended(content) == content
     assert mended(content, no_crowds=True) == right()
+
+
+def test_rest_of_a_partly_checked_image_is_never_an_object():
+    content = right()
+    content['annotations'][0]['iscrowd'] = 1
+    content['annotations'].append(
+        dict(
+            id=99, image_id=1, category_id=CATEGORIES[0]['id'],
+            bbox=[0.0, 0.0, WIDTH, HEIGHT], area=WIDTH * HEIGHT, iscrowd=1,
+        )
+        | {UNCHECKED: 1}
+    )  # fmt: skip
+
+    result, counts = mend_file(
+        CocoFile.of('a.json', content), Choices(no_crowds=True)
+    )
+
+    assert counts == {'regions made objects': 1}
+    assert result['annotations'] == [
+        *right()['annotations'], content['annotations'][-1],
+    ]  # fmt: skip
 
 
 TOOL_CASES = [

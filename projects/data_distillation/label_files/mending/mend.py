@@ -9,6 +9,7 @@ import numpy as np
 from ...arguments import is_number
 from ..coco.box_checks import ANOTHER_FORMAT, FileBoxes, check_boxes
 from ..coco.box_formats import BoxFormat
+from ..coco.reading import UNCHECKED
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
 from .categories import join_categories, take_categories
@@ -111,18 +112,27 @@ def free_crowds(file: CocoFile, choices: Choices) -> Mended:
         choices: Without `no_crowds`, nothing is done.
 
     Returns:
-        The new content, and how many regions (iscrowd 1) became objects.
+        The new content, and how many regions (iscrowd 1) became objects. Those
+        that `merge_labels` has written, with `UNCHECKED`, stay regions.
     """
-    crowds = file.annotations.column('iscrowd')
     if not choices.no_crowds:
         return file.content, Counter()
+    crowds = file.annotations.column('iscrowd')
+    unchecked = file.annotations.values(UNCHECKED)
+    freed = {
+        index
+        for index, (crowd, mark) in enumerate(
+            zip(crowds, unchecked, strict=True)
+        )
+        # The rest of an image is no object, whatever the masks of CVAT are.
+        if crowd and not mark
+    }
     content = replace_entries(
         file,
         'annotations',
-        lambda i, e: dict(e, iscrowd=0) if crowds[i] else e,
+        lambda i, e: dict(e, iscrowd=0) if i in freed else e,
     )
-    counts = Counter({'regions made objects': sum(map(bool, crowds))})
-    return content, counts
+    return content, Counter({'regions made objects': len(freed)})
 
 
 def is_area(value: object, largest: float) -> bool:
