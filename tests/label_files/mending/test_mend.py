@@ -425,6 +425,16 @@ def test_boxes_of_images_without_a_size_stay():
     assert list(counts.values()) == [of_image.count(False)]
 
 
+@pytest.mark.parametrize('layout', ['xyxy', 'cxcywh'])
+def test_boxes_in_pixels_are_converted_without_a_size(layout):
+    box_format = BoxFormat(layout)
+    content, wanted = numbers_of(box_format), right()
+    for image in (content['images'][0], wanted['images'][0]):
+        del image['width'], image['height']
+
+    assert mended(content, box_format=box_format) == wanted
+
+
 def test_boxes_are_what_the_user_says():
     content = numbers_of(BoxFormat('xyxy'))
 

@@ -70,9 +70,9 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
 
     Returns:
         The new content, with boxes xywh in pixels, rounded to 1/100 but not
-        clipped, and how many were converted. Boxes that are not finite, or of
-        images without a size, stay, and all boxes if they are in COCO's format
-        already.
+        clipped, and how many were converted. Boxes that are not finite stay,
+        those of images without a size if the unit is a part of it, and all
+        boxes if they are in COCO's format already.
 
     Raises:
         MendingError: If the user has named none, and they seem to be of
@@ -86,7 +86,9 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
     if wanted in (None, BoxFormat()):
         return file.content, Counter()
     boxes = FileBoxes.of(file)
-    boxes = boxes.take(~np.isnan(boxes.sizes_wh[:, 0]))
+    # Pixels need no size.
+    if wanted.unit != 'pixel':
+        boxes = boxes.take(~np.isnan(boxes.sizes_wh[:, 0]))
     xywh = wanted.to_xywh(boxes.xywh, boxes.sizes_wh).round(2).tolist()
     new = dict(zip(boxes.indices.tolist(), xywh, strict=True))
 
