@@ -267,6 +267,21 @@ def test_yolo_without_data_yaml(tmp_path, convert, labels, images, file, text):
     assert 'left out' not in said
 
 
+@pytest.mark.parametrize('name', ['classes.txt', 'obj.names'])
+def test_yolo_empty_line_is_no_class(tmp_path, convert, name):
+    write_yolo(tmp_path / 'set', 'labels', 'images')
+    put(tmp_path / 'set' / name, 'x\n\ny\n')
+
+    coco, text = convert('from-yolo', '--split', 'train')
+
+    assert coco is None
+    assert f'{name}: line 2 is empty' in text
+    put(tmp_path / 'set' / name, 'x\n y\n \n\n')
+    coco, _ = convert('from-yolo', '--split', 'train')
+    assert [c['name'] for c in coco['categories']] == ['x', 'y']
+    assert {a['category_id'] for a in coco['annotations']} == {2}
+
+
 def test_yolo_folder_without_names_or_split_says_where_it_looked(
     tmp_path, convert
 ):

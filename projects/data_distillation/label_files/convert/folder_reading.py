@@ -204,8 +204,24 @@ def read_lines(file: Path) -> list[str]:
         file: The path of the list.
 
     Returns:
-        The lines, in order and without spaces around them; empty lines are
-        left out, and what occurs twice stays.
+        The lines as `read_all_lines` reads them, without empty ones.
+
+    Raises:
+        FormatError: If the file is not in UTF-8.
+        OSError: If it cannot be read.
+    """
+    return [line for line in read_all_lines(file) if line]
+
+
+def read_all_lines(file: Path) -> list[str]:
+    """Read a list of which the numbers of the lines matter.
+
+    Args:
+        file: The path of the list.
+
+    Returns:
+        The lines, in order and without spaces around them, also empty ones;
+        what occurs twice stays.
 
     Raises:
         FormatError: If the file is not in UTF-8.
@@ -218,7 +234,7 @@ def read_lines(file: Path) -> list[str]:
         raise FormatError(
             f'{file} is not in UTF-8: {error}. Save it in UTF-8'
         ) from None
-    return [line.strip() for line in lines if line.strip()]
+    return [line.strip() for line in lines]
 
 
 def list_tails(name: str, fewest: int) -> list[str]:

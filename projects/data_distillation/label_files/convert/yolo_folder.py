@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...files.decoding import glob_shown
 from ...files.encoding import decode_text
-from .folder_reading import list_tails, read_lines
+from .folder_reading import list_tails, read_all_lines
 from .labels import FormatError
 
 YAML_FILES = ('data.yaml', 'data.yml', 'dataset.yaml')
@@ -115,12 +115,39 @@ def read_names(folder: Path) -> list[str]:
             for file in glob_shown(folder / place, pattern):
                 if file.suffix == '.json':
                     return read_notes(file)
-                return read_lines(file)
+                return read_classes(file)
     raise FormatError(
         f'{folder} has neither {", ".join(YAML_FILES)} nor the names of the '
         f'classes: looked for {", ".join(NAME_FILES)} in '
         f'{", ".join(NAME_FOLDERS)}'
     )
+
+
+def read_classes(file: Path) -> list[str]:
+    """Read the names of the classes from a list, one a line.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The names, by the number of their class; without empty lines at the
+        end. Empty if there is no other line.
+
+    Raises:
+        FormatError: If another line is empty, or it is not in UTF-8.
+        OSError: If it cannot be read.
+    """
+    lines = read_all_lines(file)
+    while lines and not lines[-1]:
+        lines.pop()
+    if '' in lines:
+        # Without it, all later classes would have other numbers.
+        raise FormatError(
+            f'{file}: line {lines.index("") + 1} is empty, and the numbers of '
+            'the classes are those of their lines: write a name there, or '
+            'remove the line if no class has its number'
+        )
+    return lines
 
 
 def read_notes(file: Path) -> list[str]:
