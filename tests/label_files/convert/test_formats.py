@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from builders import CATEGORIES, ROOT, DrawnImages
 from PIL import Image
@@ -519,6 +521,17 @@ def test_nothing_is_left_of_a_folder_that_could_not_be_written(
     assert sorted(drawn.folder.iterdir()) == before
 
 
+@pytest.mark.parametrize('suffix', ['pgm', 'pnm', 'ppm', 'jp2'])
+def test_formats_of_which_annotation_decodes_images_have_a_size(
+    tmp_path, suffix
+):
+    file = tmp_path / f'a.{suffix}'
+    shape = (40, 60) if suffix == 'pgm' else (40, 60, 3)
+    cv2.imwrite(str(file), np.full(shape, 90, np.uint8))
+
+    assert read_size(file) == (60, 40)
+
+
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif', 'bmp'])
 @pytest.mark.parametrize('orientation', [None, 3, 6])
 def test_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
@@ -534,7 +547,7 @@ def test_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
 
 @pytest.mark.parametrize(
     ('content', 'match'),
-    [(b'', 'empty'), (b'abc', 'cannot be read'), (None, 'No such file')],
+    [(b'', 'empty'), (b'abc', 'OpenCV cannot'), (None, 'No such file')],
 )
 def test_read_size_what_is_no_image_is_refused(tmp_path, content, match):
     file = tmp_path / 'a.jpg'
@@ -949,7 +962,7 @@ def test_image_that_cannot_be_read_is_left_out(voc, from_voc):
     found, text = from_voc()
 
     assert len(found['images']) == 1
-    assert '1 image left out: not usable (first: b.PNG: cannot be' in text
+    assert '1 image left out: not usable (first: b.PNG: OpenCV' in text
 
 
 def test_image_with_a_name_that_json_cannot_hold_is_left_out(voc, from_voc):

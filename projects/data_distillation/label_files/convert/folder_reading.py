@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ...files.decoding import (
     FORMATS,
@@ -38,7 +38,8 @@ def read_size(path: Path) -> tuple[int, int]:
 
     Only the header is read, so that broken data is not noticed, unless EXIF
     says that the image lies on its side: then it is decoded, because OpenCV
-    rotates some formats and not others.
+    rotates some formats and not others. So are formats that are not in
+    `FORMATS`, such as PGM and JPEG 2000.
 
     Args:
         path: The path of the image file.
@@ -47,25 +48,40 @@ def read_size(path: Path) -> tuple[int, int]:
         Width and height in pixels.
 
     Raises:
-        ImageError: If the file is missing, empty, no file or too large, cannot
-            be read, or is in none of `FORMATS`.
+        ImageError: If the file is missing, empty, no file or too large, or
+            cannot be read.
     """
     try:
         check_kind(path.stat())
         with Image.open(path, formats=FORMATS) as image:
             orientation = image.getexif().get(EXIF_ORIENTATION)
             size = image.size
-    # The clause below would catch it, too.
+    # The clauses below would catch it, too.
     except ImageError:
         raise
+    except UnidentifiedImageError:
+        return read_decoded_size(path)
     # A broken file may make Pillow raise anything.
     except Exception as error:
         raise ImageError(f'cannot be read: {format_error(error)}') from None
     # Not every format is turned when it is decoded.
-    if orientation in SIDEWAYS:
-        height, width = decode_image(read_image_file(str(path))).shape[:2]
-        return width, height
-    return size
+    return read_decoded_size(path) if orientation in SIDEWAYS else size
+
+
+def read_decoded_size(path: Path) -> tuple[int, int]:
+    """Decode an image as annotation does, and return its size.
+
+    Args:
+        path: The path of the image file.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        ImageError: If the file cannot be read or decoded.
+    """
+    height, width = decode_image(read_image_file(str(path))).shape[:2]
+    return width, height
 
 
 def read_labeled_image(
