@@ -37,6 +37,9 @@ from projects.data_distillation.label_files.mending.choices import (
     MendingError,
 )
 from projects.data_distillation.label_files.mending.images import write_sizes
+from projects.data_distillation.label_files.mending.mask_checks import (
+    read_for_masks,
+)
 from projects.data_distillation.label_files.mending.mend import (
     convert_boxes,
     mend_file,
@@ -368,6 +371,41 @@ def test_repeated_object_is_dropped_but_not_one_of_another_kind():
     assert mended(
         dict(content, annotations=content['annotations'] + again)
     ) == (expected)
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'other', 'is_dropped'),
+    [
+        ([[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]], True),
+        ([[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 9, 1, 9]], False),
+        ([[1, 1, 9, 1, 9, 9]], [], False),
+        ([], None, True),
+    ],
+)
+def test_objects_of_one_box_and_other_masks_stay(
+    tmp_path, segmentation, other, is_dropped
+):
+    content = right()
+    first = content['annotations'][0]
+    content['annotations'] += [dict(first, id=90, segmentation=other)]
+    first['segmentation'] = segmentation
+    file = CocoFile.of('a.json', content)
+
+    result, counts = mend_file(file)
+
+    assert counts['repeated objects dropped'] == is_dropped
+    assert len(result['annotations']) == 33 - is_dropped
+    # What reads only the facts of masks does not promise more.
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    (problem,) = (
+        p
+        for p in check_file(read_for_masks(tmp_path / 'a.json'))
+        if p.kind == 'repeated object'
+    )
+    assert problem.is_fixable == (is_dropped and not segmentation)
+    assert ('if both have the same mask' in problem.advice) != (
+        problem.is_fixable
+    )
 
 
 def numbers_of(box_format: BoxFormat) -> dict:

@@ -9,16 +9,17 @@ import posixpath
 from collections.abc import Container, Iterable, Iterator, Sequence
 
 from ...text import format_value
+from ..segmentations.comparison import are_same
 from .box_checks import check_boxes, check_finite
 from .class_checks import (
     check_any_object,
     check_categories,
-    check_class_names,
     find_equal_categories,
     with_categories,
 )
 from .entry_checks import (
     check_areas,
+    check_class_names,
     check_deleted,
     check_ignored,
     check_lists,
@@ -30,7 +31,7 @@ from .problems import Problem
 from .schema import (
     SCHEMA,
     find_name_error,
-    is_number,
+    is_finite,
 )
 from .tables import CocoFile, Table
 
@@ -316,8 +317,9 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each later object, in the file's order. Those whose ids
-        are the same are a problem of their ids.
+        A problem for each later object, in the file's order; it can be mended
+        if both have the same mask, or none. Those whose ids are the same are a
+        problem of their ids.
     """
     annotations = file.annotations
     columns = map(
@@ -334,27 +336,18 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
     for first, index in find_repeats(keys):
         # Those with one id are repeated entries: see `check_repeated_ids`.
         if ids[first] is None or ids[first] != ids[index]:
+            one, other = (annotations.entries[i] for i in (first, index))
+            is_fixable = are_same(one, other)
             yield file.make_problem(
                 'repeated object',
                 annotations,
                 index,
                 f'image {images[index]} has the same box of the same class '
                 f'in {annotations.describe_place(first)}',
-                'remove one',
-                is_fixable=True,
+                'remove one'
+                + (', if both have the same mask' * (not is_fixable)),
+                is_fixable,
             )
-
-
-def is_finite(bbox: list | None) -> bool:
-    """Return whether a bbox is there, and has finite numbers only.
-
-    Args:
-        bbox: Four numbers, of any format; None if there is no valid bbox.
-
-    Returns:
-        Whether it has; False for None.
-    """
-    return bbox is not None and all(map(is_number, bbox))
 
 
 FILE_CHECKS = (

@@ -270,36 +270,6 @@ def count_objects(file: CocoFile) -> Counter:
     )
 
 
-def check_class_names(file: CocoFile) -> Iterator[Problem]:
-    """Find annotations that have the name of another class than the id says.
-
-    Args:
-        file: The file.
-
-    Yields:
-        A problem for each name that only other categories have, key by key.
-        Names that no category has are none.
-    """
-    columns = map(file.categories.column, ('id', 'name'))
-    names = dict(zip(*columns, strict=True))
-    known = set(names.values())
-    ids = file.annotations.column('category_id')
-    for key in SURE_NAME_KEYS:
-        found = enumerate(zip(ids, file.annotations.values(key), strict=True))
-        for index, (i, name) in found:
-            # Ids that are wrong are a problem of their own.
-            of_id = names.get(i) if i is not None else None
-            if of_id and is_text(name) and name != of_id and name in known:
-                yield file.make_problem(
-                    'name of another class',
-                    file.annotations,
-                    index,
-                    f'category_id {i} is {format_value(of_id)}, but {key} is '
-                    f'{format_value(name)}',
-                    f'training reads only the id: correct it, or remove {key}',
-                )
-
-
 def check_any_object(file: CocoFile) -> Iterator[Problem]:
     """Find a file with annotations of which none is an object.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...text import format_value
-from .class_checks import find_class_name, find_ids
+from .class_checks import SURE_NAME_KEYS, find_class_name, find_ids
 from .problems import Problem
 from .schema import (
     ID,
@@ -352,3 +352,33 @@ def read_rotation(attributes: object) -> float:
     """
     turn = isinstance(attributes, dict) and attributes.get('rotation')
     return turn if is_number(turn) and turn % 180 else 0
+
+
+def check_class_names(file: CocoFile) -> Iterator[Problem]:
+    """Find annotations that have the name of another class than the id says.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each name that only other categories have, key by key.
+        Names that no category has are none.
+    """
+    columns = map(file.categories.column, ('id', 'name'))
+    names = dict(zip(*columns, strict=True))
+    known = set(names.values())
+    ids = file.annotations.column('category_id')
+    for key in SURE_NAME_KEYS:
+        found = enumerate(zip(ids, file.annotations.values(key), strict=True))
+        for index, (i, name) in found:
+            # Ids that are wrong are a problem of their own.
+            of_id = names.get(i) if i is not None else None
+            if of_id and is_text(name) and name != of_id and name in known:
+                yield file.make_problem(
+                    'name of another class',
+                    file.annotations,
+                    index,
+                    f'category_id {i} is {format_value(of_id)}, but {key} is '
+                    f'{format_value(name)}',
+                    f'training reads only the id: correct it, or remove {key}',
+                )

@@ -75,6 +75,18 @@ def is_bbox(value: object) -> TypeGuard[list[float]]:
     )
 
 
+def is_finite(bbox: list | None) -> bool:
+    """Return whether a bbox is there, and has finite numbers only.
+
+    Args:
+        bbox: Four numbers, of any format; None if there is no valid bbox.
+
+    Returns:
+        Whether it has; False for None.
+    """
+    return bbox is not None and all(map(is_number, bbox))
+
+
 # A number of JSON, also with spaces around it, zeros before it, or nothing
 # after its point; Python takes more (`1_0`, other digits).
 NUMBER = re.compile(r'\s*-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*')
