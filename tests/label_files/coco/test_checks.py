@@ -14,6 +14,9 @@ from projects.data_distillation.label_files.coco.box_checks import (
     FEWEST_OUTSIDE,
 )
 from projects.data_distillation.label_files.coco.checks import check_file
+from projects.data_distillation.label_files.coco.class_checks import (
+    describe_classes,
+)
 from projects.data_distillation.label_files.coco.joint_checks import (
     check_together,
 )
@@ -1008,3 +1011,25 @@ def test_other_formats_are_named(content, name, tmp_path):
 
     problem = read if isinstance(read, Problem) else next(check_file(read))
     assert name in problem.advice
+
+
+@pytest.mark.parametrize(
+    ('names', 'found'),
+    [
+        (
+            ['red', 'Red ', 'green', ' RED'],
+            "['red', 'Red ', ' RED'] are",
+        ),
+        (['red', 'green', 'dark red'], None),
+        # Another check finds equal ones.
+        (['red', 'red'], None),
+    ],
+)
+def test_nearly_equal_names_of_classes_are_noted(names, found):
+    categories = [dict(id=i, name=n) for i, n in enumerate(names)]
+    file = CocoFile.of('a.json', dict(categories=categories))
+
+    notes = list(describe_classes(file))
+
+    assert len(notes) == (found is not None)
+    assert not found or f'a.json: {found}' in notes[0]

@@ -331,13 +331,16 @@ def describe_objects(file: CocoFile) -> Iterator[str]:
 
 
 def describe_classes(file: CocoFile) -> Iterator[str]:
-    """Name the classes without objects, if there are objects of others.
+    """Name the classes without objects, and those with nearly equal names.
+
+    Without any object, no class is named for having none.
 
     Args:
         file: The file.
 
     Yields:
-        At most one sentence.
+        At most one sentence, then at most one about names that differ only in
+        case or in spaces around them.
     """
     counts = count_objects(file)
     columns = map(file.categories.column, ('id', 'name'))
@@ -347,6 +350,33 @@ def describe_classes(file: CocoFile) -> Iterator[str]:
             f'{file.path}: {len(empty)} of {len(file.categories.entries)} '
             f'classes have no object: {format_value(empty)}'
         )
+    alike = find_alike_names(file)
+    if alike:
+        yield (
+            f'{file.path}: {format_value(alike)} are several classes to a '
+            'model, though only case or spaces differ. If they are one, give '
+            'all objects the same `category_id`'
+        )
+
+
+def find_alike_names(file: CocoFile) -> list[str]:
+    """Find names of classes that differ only in case or in spaces around.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The first such names, at least two, in the file's order; empty if there
+        are none.
+    """
+    names: dict[str, list[str]] = {}
+    for name in file.categories.column('name'):
+        if name is not None:
+            same = names.setdefault(name.strip().casefold(), [])
+            # Equal names are a problem, and not only worth a note.
+            if name not in same:
+                same.append(name)
+    return next((same for same in names.values() if len(same) > 1), [])
 
 
 def describe_bare_images(file: CocoFile) -> Iterator[str]:
