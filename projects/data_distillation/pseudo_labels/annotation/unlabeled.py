@@ -95,9 +95,9 @@ class UnlabeledDataset(BaseDetDataset):
             if self.return_classes
             else {}
         )
-        if isinstance(self._indices, Sequence):
-            # Images may have been taken out since a config listed these.
-            self._indices = [i for i in self._indices if i < len(infos)]
+        # Images may have been taken out since a config listed these.
+        if isinstance(listed := vars(self)['_indices'], Sequence):
+            self._indices = [i for i in listed if i < len(infos)]
         return [
             dict(
                 prompt,
