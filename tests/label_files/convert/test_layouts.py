@@ -162,6 +162,25 @@ def test_voc_objects(tmp_path, convert, inner, bboxes, said):
     assert said in text
 
 
+@pytest.mark.parametrize('mark', ['1', 'true', ' True '])
+def test_voc_marks_of_objects(tmp_path, convert, mark):
+    objects = ''.join(
+        f'<object><name>x</name>{box(11, 21, 50, 60)}{marks}</object>'
+        for marks in (
+            f'<deleted>{mark}</deleted>',
+            f'<deleted>0</deleted><difficult>{mark}</difficult>',
+            '<deleted/><difficult>False</difficult>',
+        )
+    )
+    draw(tmp_path / 'set/a.jpg')
+    put(tmp_path / 'set/a.xml', f'<annotation>{objects}</annotation>')
+
+    coco, text = convert('from-voc')
+
+    assert [a['iscrowd'] for a in coco['annotations']] == [1, 0]
+    assert '1 box left out: marked as deleted (first: ' in text
+
+
 @pytest.mark.parametrize(
     ('label', 'declared', 'encoding'),
     [

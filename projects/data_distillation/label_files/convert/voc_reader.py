@@ -34,6 +34,8 @@ from .labels import (
 )
 from .voc_xml import (
     check_size,
+    has_flag,
+    has_labels,
     make_bndbox,
     parse_number,
     parse_xml,
@@ -284,7 +286,8 @@ class VocReader:
 
         Returns:
             The boxes, in the file's order, xywh in pixels from 0, not clipped;
-            None if there is no XML file. Difficult objects are counted.
+            None if there is no XML file. Difficult objects are counted, and
+            so are deleted ones, which are left out.
 
         Raises:
             LabelError: If the file is broken, or for an image of another size.
@@ -297,7 +300,10 @@ class VocReader:
         boxes: list[Box] = []
         for number, element in enumerate(root.findall('object'), 1):
             where = f'{file}: object {number}'
-            is_difficult = element.findtext('difficult', '0').strip() == '1'
+            if has_flag(element, 'deleted'):  # LabelMe keeps such objects.
+                self.issues.add('boxes left out: marked as deleted', where)
+                continue
+            is_difficult = has_flag(element, 'difficult')
             if is_difficult and self.difficult == 'drop':
                 self.issues.add('boxes left out: difficult', where)
                 continue
@@ -386,15 +392,3 @@ class VocReader:
         if element.find('score') is not None:
             score = read_number(element, 'score', where)
         return Box(name, xywh, is_crowd, score)
-
-
-def has_labels(folder: Path) -> bool:
-    """Return whether there is an XML file in a folder or below.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        Whether there is one; hidden files do not count.
-    """
-    return bool(glob_shown(folder, '**/*.xml'))

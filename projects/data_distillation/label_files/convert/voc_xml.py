@@ -1,15 +1,28 @@
-"""Reads the XML files of Pascal VOC."""
+"""Finds and reads the XML files of Pascal VOC."""
 
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from ...files.decoding import glob_shown
 from ...files.encoding import decode_text
 from ...text import format_error
 from .labels import LabelError, parse_finite
 
 DECLARATION = re.compile(rb'^\s*<\?xml[^>]*\?>')
 ENCODING = re.compile(rb'encoding=["\']([\w.-]+)')
+
+
+def has_labels(folder: Path) -> bool:
+    """Return whether there is an XML file in a folder or below.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Whether there is one; hidden files do not count.
+    """
+    return bool(glob_shown(folder, '**/*.xml'))
 
 
 def parse_xml(file: Path) -> ET.Element:
@@ -137,6 +150,19 @@ def make_bndbox(element: ET.Element, where: str) -> ET.Element | None:
     for side, number in sides.items():
         ET.SubElement(bndbox, side).text = repr(number)
     return bndbox
+
+
+def has_flag(element: ET.Element, tag: str) -> bool:
+    """Return whether a mark of an object is set.
+
+    Args:
+        element: The element `<object>`.
+        tag: The name of the mark, such as `difficult`.
+
+    Returns:
+        True for 1 and `true`, in any case; False for another text or none.
+    """
+    return element.findtext(tag, '').strip().lower() in ('1', 'true')
 
 
 def read_number(element: ET.Element, path: str, where: str) -> float:
