@@ -281,6 +281,30 @@ def test_ids_of_classes_with_one_name_are_refused(voc, from_voc, tmp_path):
     )
 
 
+@pytest.mark.parametrize('kind', ['voc', 'yolo'])
+def test_what_is_deleted_ignored_or_rotated_is_not_written(
+    labeled, convert, kind
+):
+    before = facts(labeled.truth)
+    add_box(labeled, [1, 2, 30, 40], deleted=True, attributes={'rotation': 9})
+    add_box(labeled, [1, 2, 30, 40], ignore=1)
+    arguments = (
+        f'to-{kind}', labeled.folder / 'truth.json', labeled.folder / 'out',
+        '--images', labeled.folder / 'unlabeled',
+    )  # fmt: skip
+
+    out, _ = convert(*arguments)
+
+    assert '1 box left out: marked as deleted (first: annotations[' in out
+    assert '1 box left out: they have `ignore` (first: annotations[' in out
+    assert f'{len(before[2])} instances' in out
+    add_box(labeled, [1, 2, 30, 40], attributes={'rotation': 30.0})
+    _, error = convert(
+        *arguments[:2], labeled.folder / 'other', *arguments[3:]
+    )
+    assert 'rotated by 30.0 degrees: tools/check_coco.py --fix' in error
+
+
 @pytest.fixture
 def written_yolo(labeled, convert) -> tuple[Path, str]:
     """A YOLO folder of more than YOLO can hold, and what the tool says."""

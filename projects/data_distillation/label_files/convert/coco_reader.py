@@ -2,10 +2,11 @@
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...arguments import is_number
+from ..coco.entry_checks import is_deleted, read_rotation
 from ..coco.reading import Categories, read_convertible
 from ..coco.schema import find_repeated
 from .labels import (
@@ -29,8 +30,8 @@ def read_coco_labels(
         folder: The image folder, in which all images must be. They are not
             opened: their sizes are those in the file.
         issues: Counts the boxes that do not fit (see `fit_to_image`), that are
-            not finite, or whose image is not in the file, and the scores that
-            are not numbers.
+            not finite, or whose image is not in the file, the scores that are
+            not numbers, and what `choose_annotations` leaves out.
         boxes_only: Whether segmentations are left out, and counted.
 
     Returns:
@@ -45,7 +46,8 @@ def read_coco_labels(
             entry is broken.
         FormatError: If two images would have the same label file, a name of a
             class occurs twice, a name cannot be written, an image is missing,
-            or a segmentation is broken or of another size than its image.
+            a box is rotated, or a segmentation is broken or of another size
+            than its image.
         OSError: If it cannot be found out whether an image is there.
     """
     coco = dict(annotations=[]) | read_convertible(path)
@@ -53,10 +55,11 @@ def read_coco_labels(
     sizes = {
         i['id']: (int(i['width']), int(i['height'])) for i in coco['images']
     }
-    polygons = {} if boxes_only else read_polygons(coco, sizes, path)
-    boxes = collect_boxes(coco, polygons, issues)
+    annotations = choose_annotations(coco, issues, path)
+    polygons = {} if boxes_only else read_polygons(annotations, sizes, path)
+    boxes = collect_boxes(coco, annotations, polygons, issues)
     if boxes_only:
-        count_masks(coco['annotations'], issues)
+        count_masks(annotations, issues)
     images = []
     for image in coco['images']:
         size_wh = sizes[image['id']]
@@ -66,13 +69,49 @@ def read_coco_labels(
     return images, coco['categories']
 
 
-def read_polygons(
-    coco: dict, sizes: Mapping[int, tuple[int, int]], source: Path
-) -> dict[int, list[float] | None]:
-    """Read the segmentations of a COCO object, but not those of crowds.
+def choose_annotations(
+    coco: dict, issues: IssueCounter, source: Path
+) -> dict[int, dict]:
+    """Choose the annotations that are labels, and leave out the others.
 
     Args:
-        coco: The object, after the checks of `reading.check_convertible`.
+        coco: The COCO object, after `reading.check_convertible`.
+        issues: Counts what is left out: what its tool has marked as deleted,
+            and what has `ignore`, which CocoDataset leaves out too.
+        source: The file, for the message.
+
+    Returns:
+        Index of an annotation -> the annotation, in order.
+
+    Raises:
+        FormatError: If the box of one is rotated.
+    """
+    chosen = {}
+    for index, annotation in enumerate(coco['annotations']):
+        where = f'annotations[{index}]'
+        if is_deleted(annotation):
+            issues.add('boxes left out: marked as deleted', where)
+        elif annotation.get('ignore'):
+            issues.add('boxes left out: they have `ignore`', where)
+        elif turn := read_rotation(annotation.get('attributes')):
+            raise FormatError(
+                f'{source}: {where} has a box that is rotated by {turn} '
+                'degrees: tools/check_coco.py --fix makes it upright'
+            )
+        else:
+            chosen[index] = annotation
+    return chosen
+
+
+def read_polygons(
+    annotations: Mapping[int, dict],
+    sizes: Mapping[int, tuple[int, int]],
+    source: Path,
+) -> dict[int, list[float] | None]:
+    """Read the segmentations of annotations, but not those of crowds.
+
+    Args:
+        annotations: Index of an annotation -> the annotation.
         sizes: Image id -> the width and height of the image.
         source: The file, for the messages.
 
@@ -91,20 +130,20 @@ def read_polygons(
             sizes[annotation['image_id']],
             f'{source}: annotations[{index}]',
         )
-        for index, annotation in enumerate(coco['annotations'])
+        for index, annotation in annotations.items()
         if annotation['image_id'] in sizes and not annotation.get('iscrowd')
     }
 
 
-def count_masks(annotations: Sequence[Mapping], issues: IssueCounter) -> None:
+def count_masks(annotations: Mapping[int, dict], issues: IssueCounter) -> None:
     """Count the annotations of which only the box is written.
 
     Args:
-        annotations: Annotations of COCO.
+        annotations: Index of an annotation -> the annotation.
         issues: Counts those that have a segmentation which is not empty, also
             crowds.
     """
-    for index, annotation in enumerate(annotations):
+    for index, annotation in annotations.items():
         if annotation.get('segmentation'):
             kind = 'masks left out: only their boxes are written'
             issues.add(kind, f'annotations[{index}]')
@@ -112,6 +151,7 @@ def count_masks(annotations: Sequence[Mapping], issues: IssueCounter) -> None:
 
 def collect_boxes(
     coco: dict,
+    annotations: Mapping[int, dict],
     polygons: Mapping[int, list[float] | None],
     issues: IssueCounter,
 ) -> dict[int, list[Box]]:
@@ -119,6 +159,8 @@ def collect_boxes(
 
     Args:
         coco: The object, after the checks of `reading.check_convertible`.
+        annotations: Index of an annotation -> the annotation, of those that
+            are labels.
         polygons: Index of the annotation -> its polygon, if it has one.
         issues: Counts the boxes that are not finite or whose image is not in
             the file, and the scores that are not numbers. These are left out.
@@ -129,7 +171,7 @@ def collect_boxes(
     """
     names = {c['id']: c['name'] for c in coco['categories']}
     boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}
-    for index, annotation in enumerate(coco['annotations']):
+    for index, annotation in annotations.items():
         where = f'annotations[{index}]'
         if annotation['image_id'] not in boxes:
             issues.add('boxes left out: their image is not in the file', where)
