@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 # Loads checkpoints without looking for code in them.
 TRUST_FLAG = '--trust-checkpoint'
@@ -46,18 +47,35 @@ def ending_at_os_errors() -> Iterator[None]:
             message, if nobody reads the output any more, as after `| head`.
     """
     try:
-        try:
-            yield
-        finally:
-            # At its end, Python would only say that this has failed.
-            sys.stdout.flush()
+        yield
+        # At its end, Python would only say that this has failed.
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # As a shell reports a process that a signal has ended.
-        sys.exit(128 + signal.SIGPIPE)
+        leave_unread()
     except OSError as error:
         sys.exit(f'error: {error}')
+    except SystemExit as end:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # A message is for standard error, which somebody may read.
+            leave_unread(end.code if isinstance(end.code, str) else None)
+        raise
+
+
+def leave_unread(message: str | None = None) -> NoReturn:
+    """End a command whose output nobody reads any more.
+
+    Args:
+        message: The error with which it ends anyway; None without one.
+
+    Raises:
+        SystemExit: With the message, or else as a shell reports a process that
+            the signal SIGPIPE has ended.
+    """
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(message or 128 + signal.SIGPIPE)
 
 
 @contextmanager

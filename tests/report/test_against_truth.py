@@ -106,4 +106,4 @@ def test_boxes_that_were_calibrated_are_noted(source):
     labels.origin['selection']['calibrates_boxes'] = True
 
     (note,) = {*collect_notes(labels, quality)} - {*before}
-    assert 'the pseudo labels have calibrated boxes' in note
+    assert 'boxes before they were calibrated' in note

@@ -13,7 +13,6 @@ from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.pseudo_labels.review import choice
 from projects.data_distillation.pseudo_labels.review.value import (
     ImageValues,
     explain_image,
@@ -197,7 +196,6 @@ def test_near_duplicates_do_not_make_the_choice_smaller(
 ):
     # The two that are worth most are the same, as in a video.
     stage = WorkFolder.open(work_dir)
-    monkeypatch.setattr(choice, 'CANDIDATES', 1)
     monkeypatch.setattr(next_images, 'CANDIDATES', 1)
     names = stage.labels.table['file_name'].to_pylist()
     values, _ = next_images.estimate_values(stage)

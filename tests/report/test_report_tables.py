@@ -13,7 +13,6 @@ from projects.data_distillation.report.report_tables import (
     describe_labels,
     describe_origin,
     find_ap_columns,
-    find_unevaluated,
     format_call_or_dash,
     format_teacher,
     format_views,
@@ -21,7 +20,10 @@ from projects.data_distillation.report.report_tables import (
     make_comparison,
 )
 from projects.data_distillation.report.shown_labels import read_labels
-from projects.data_distillation.report.stage_history import StageRecord
+from projects.data_distillation.report.stage_history import (
+    StageRecord,
+    find_unevaluated,
+)
 
 
 def stage(name: str, losses=(), validation=(), **metrics) -> StageRecord:

@@ -63,6 +63,7 @@ def make_gallery(
     truth: dict | None,
     quality: Quality | None = None,
     tab: Tab | None = None,
+    is_trained_on: bool = True,
 ) -> dict:
     """Make the data of the page's gallery.
 
@@ -72,6 +73,7 @@ def make_gallery(
         truth: A COCO object with the true objects; None if they are unknown.
         quality: The labels, matched with them; None if they are unknown.
         tab: Another group of images; None without one.
+        is_trained_on: Whether a stage of an experiment reads the labels.
 
     Returns:
         A dict that can be written as JSON: the classes with their `min_score`
@@ -110,7 +112,7 @@ def make_gallery(
             if len(indices)
         ],
         images=make_images(labels, chosen, truth),
-        command=make_command(labels, source),
+        command=make_command(labels, source, is_trained_on),
     )
 
 
@@ -337,18 +339,21 @@ def make_thumbnail(pixels: np.ndarray) -> str:
         side //= 2
 
 
-def make_command(labels: StoredLabels, source: LabelSource) -> dict:
+def make_command(
+    labels: StoredLabels, source: LabelSource, is_trained_on: bool = True
+) -> dict:
     """Make the parts of the command that selects with other scores.
 
     Args:
         labels: The detections, and the rules of their selection.
         source: The files that the command names.
+        is_trained_on: Whether a stage of an experiment reads the labels.
 
     Returns:
         `before` and `after`, the parts around the scores; `names`, the
         classes, quoted for a shell; `unsaid`, the rules of the selection for
         which there is no option; and `then`, the command that puts the new
-        labels where a student finds them.
+        labels where a student finds them, None if none looks there.
     """
     out = source.pseudo_labels.with_name('chosen_labels.json')
     words = ['python', 'tools/select_labels.py', source.detections]
@@ -362,7 +367,9 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
         names=[shlex.quote(name) for name in labels.min_scores],
         after=join_words(options),
         unsaid=unsaid,
-        then=join_words(['cp', out, source.pseudo_labels]),
+        then=join_words(['cp', out, source.pseudo_labels])
+        if is_trained_on
+        else None,
     )
 
 

@@ -14,7 +14,6 @@ from ..label_files.coco.reading import read_boxes
 from ..pseudo_labels.review.appearance import find_appearance
 from ..pseudo_labels.review.calibration import count_views
 from ..pseudo_labels.review.choice import (
-    CANDIDATES,
     ChosenImages,
     choose_images,
     find_candidates,
@@ -34,6 +33,8 @@ from .picture_page import Card, Mark, write_cards
 from .shown_labels import StoredLabels
 from .work_folder import WorkFolder
 
+# So many images are looked at for each that is wanted.
+CANDIDATES = 3
 # Only so many labeled images are compared with the candidates.
 MAX_LABELED = 1_000
 # As many as `tools/next_images.py` chooses by default.
@@ -63,11 +64,13 @@ class Proposal:
         source: The work folder.
         images: The images.
         notes: What a reader must know about the choice.
+        has_more: Whether there may be images that were not looked at.
     """
 
     source: WorkFolder
     images: list[NextImage]
     notes: list[str]
+    has_more: bool = False
 
     def write(self, out: Path) -> list[Path]:
         """Write the COCO file, the list and the page.
@@ -195,19 +198,30 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
     if count < 1:
         raise ValueError(f'--count must be at least 1, got {count}')
     source = WorkFolder.open(work_dir)
-    return choose_next_images(source, count, source.load_detector())
+    detector = source.load_detector()
+    factor = CANDIDATES
+    found = choose_next_images(source, count, detector, factor)
+    # Those that are worth most may be nearly the same, as in a video.
+    while len(found.images) < count and found.has_more:
+        factor *= 4
+        found = choose_next_images(source, count, detector, factor)
+    return found
 
 
 def choose_next_images(
-    source: WorkFolder, count: int, detector: tuple[nn.Module | None, str]
+    source: WorkFolder,
+    count: int,
+    detector: tuple[nn.Module | None, str],
+    factor: int,
 ) -> Proposal:
-    """Choose the images to label next, see `propose_images`.
+    """Choose among the images that are worth most, see `propose_images`.
 
     Args:
         source: The work folder.
         count: The number of images, at least 1.
         detector: The teacher, by whose features images are compared, and '';
             or None, and in words why it is not at hand.
+        factor: So many images are looked at for each that is wanted.
 
     Returns:
         The images, best first, and notes for the user.
@@ -221,17 +235,10 @@ def choose_next_images(
     """
     values, notes = estimate_values(source)
     is_free = source.find_unlabeled()
-    wanted = count
-    while True:
-        candidates = find_candidates(values.values, wanted, is_free)
-        choice, more = compare_candidates(
-            source, values.values, candidates, count, detector
-        )
-        is_all = len(candidates) < CANDIDATES * wanted
-        if is_all or len(choice.indices) == count:
-            break
-        # Those that are worth most may be nearly the same, as in a video.
-        wanted *= 4
+    candidates = find_candidates(values.values, factor * count, is_free)
+    choice, more = compare_candidates(
+        source, values.values, candidates, count, detector
+    )
     classes = list(source.labels.min_scores)
     images = [
         NextImage(
@@ -239,7 +246,8 @@ def choose_next_images(
         )
         for row in candidates[choice.indices].tolist()
     ]
-    return Proposal(source, images, notes + more)
+    has_more = len(candidates) == factor * count
+    return Proposal(source, images, notes + more, has_more)
 
 
 def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
@@ -258,7 +266,7 @@ def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
     try:
         source = WorkFolder.of_stage(stage, labels)
         found = choose_next_images(
-            source, NUM_SHOWN, (None, 'a report loads none')
+            source, NUM_SHOWN, (None, 'a report loads none'), CANDIDATES
         )
     except (FileNotFoundError, ValueError, KeyError):
         return None  # The page says what is missing.

@@ -39,7 +39,6 @@ from .report_tables import (
     collect_notes,
     describe_labels,
     find_metrics,
-    find_unevaluated,
     make_class_table,
     make_comparison,
 )
@@ -54,6 +53,7 @@ from .stage_history import (
     StageRecord,
     conclude_from_stages,
     find_newest_annotation,
+    find_unevaluated,
     read_stages,
 )
 from .templates import TEMPLATES, get_template
@@ -170,12 +170,7 @@ def write_page(
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))
-    truth = quality = None
-    if source.truth:
-        truth = read_or_note(notes, partial(read_truth, source.truth))
-        if labels and truth:
-            judging = partial(evaluate_labels, labels, truth, source.truth)
-            quality = read_or_note(notes, judging)
+    truth, quality = judge_labels(notes, labels, source)
     content: dict = dict(title=title, notes=notes, tuning=tuning)
     content['facts'] = list(facts)
     content |= describe_stages(stages, trained_on)
@@ -183,33 +178,46 @@ def write_page(
         stages, is_label_free(trained_on), file.parent
     )
     if labels:
-        notes += collect_notes(labels, quality, truth if quality else None)
-        if not labels.origin and source.pseudo_labels.is_file():
-            notes.append(
-                f'{source.pseudo_labels} does not say how it was selected, so '
-                'the page cannot show its labels: it shows the detections.'
-            )
+        notes += collect_notes(labels, quality, truth, source.pseudo_labels)
         content['facts'] += describe_labels(labels, source)
         content['by_class'] = make_class_table(labels, stages, quality)
         # A selection alone has no labeled images to compare with.
         tab = make_tab(source.pseudo_labels.parent, labels) if stages else None
-        # A truth that could not be compared is of other images or classes.
         content['gallery'] = make_gallery(
-            labels, source, truth if quality else None, quality, tab
+            labels, source, truth, quality, tab, is_trained_on=bool(stages)
         )
-        if not stages:
-            # No stage reads labels that no experiment has written.
-            content['gallery']['command']['then'] = None
     notes += find_unevaluated(stages)
     if validation:
         notes += validation.notes
         content['errors'] = make_errors(validation)
-    # matplotlib reads these settings when it saves too. `list` makes the
-    # generator do all of its work inside.
+    # matplotlib reads these settings when it saves too, so `list` waits.
     with matplotlib.rc_context(STYLE):
         content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
         out.write(render_page(content).encode())
+
+
+def judge_labels(
+    notes: list[str], labels: StoredLabels | None, source: LabelSource
+) -> tuple[dict | None, Quality | None]:
+    """Compare the labels with the truth, as far as both can be read.
+
+    Args:
+        notes: The notes of the page; what is missing is added.
+        labels: The labels; None without any.
+        source: The files of the labels.
+
+    Returns:
+        The truth and the quality; None for both if they were not compared.
+    """
+    if not source.truth:
+        return None, None
+    truth = read_or_note(notes, partial(read_truth, source.truth))
+    if not labels or not truth:
+        return None, None
+    judge = partial(evaluate_labels, labels, truth, source.truth)
+    quality = read_or_note(notes, judge)
+    return (truth, quality) if quality else (None, None)
 
 
 def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:

@@ -1,6 +1,7 @@
 """Makes the texts and the tables of a report."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -149,7 +150,10 @@ def format_step(step: Mapping) -> str:
 
 
 def collect_notes(
-    labels: StoredLabels, quality: Quality | None, truth: Mapping | None = None
+    labels: StoredLabels,
+    quality: Quality | None,
+    truth: Mapping | None = None,
+    pseudo_labels: Path | None = None,
 ) -> Iterator[str]:
     """Collect what a reader must know about the labels.
 
@@ -157,14 +161,19 @@ def collect_notes(
         labels: The detections and the selection.
         quality: The quality of the labels; None if the truth is unknown.
         truth: A COCO object with the true objects; None if it is unknown.
+        pseudo_labels: The file of the labels; None if it does not matter.
 
     Yields:
         Sentences; none if there is nothing.
     """
     if not labels.origin:
         yield (
-            'Nothing has been selected yet. The page shows all detections '
-            f'with a score of at least {START_SCORE} as labels.'
+            f'{pseudo_labels} does not say how it was selected.'
+            if pseudo_labels and pseudo_labels.is_file()
+            else 'Nothing has been selected yet.'
+        ) + (
+            ' The page shows all detections with a score of at least '
+            f'{START_SCORE} as labels.'
         )
     elif not is_number(number := labels.origin.get('num_detections')):
         yield (
@@ -179,13 +188,13 @@ def collect_notes(
         )
     if labels.num_left:
         yield (
-            f'{labels.num_left:,} images are not shown, since the pseudo '
-            'labels do not have them: they are no longer unlabeled images.'
+            f'{labels.num_left:,} images are not shown, since the file of '
+            'pseudo labels does not list them.'
         )
     if quality and labels.origin.get('selection', {}).get('calibrates_boxes'):
         yield (
-            'Precision and recall here are those of the boxes as they were '
-            'detected; the pseudo labels have calibrated boxes.'
+            'Precision and recall are those of boxes before they were '
+            'calibrated; the pseudo labels have the calibrated ones.'
         )
     for name, number in labels.selection.num_stopped.items():
         yield f'{number:,} detections are not shown: {name} stops them.'
@@ -219,20 +228,6 @@ def note_broken_masks(truth: Mapping) -> Iterator[str]:
             'they are not drawn; the first is that of annotation '
             f'{broken[0].get("id")}: tools/check_coco.py says what to do'
         )
-
-
-def find_unevaluated(stages: Sequence[StageRecord]) -> Iterator[str]:
-    """Note which stages have a model that was not evaluated.
-
-    Args:
-        stages: The stages; those named `annotate` have no model.
-
-    Yields:
-        A sentence for each.
-    """
-    for stage in stages:
-        if not stage.name.endswith('annotate') and not stage.metrics:
-            yield f'{stage.name} was not evaluated.'
 
 
 def make_comparison(

@@ -131,8 +131,8 @@ class StoredLabels:
             the pseudo labels.
         detections: The detections of the table.
         selection: The decision of the rules on each detection.
-        num_left: The number of stored images that the pseudo labels do not
-            have any more, which are left out.
+        num_left: The number of stored images that are left out, since the
+            pseudo labels do not list them.
     """
 
     table: pa.Table

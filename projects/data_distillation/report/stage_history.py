@@ -169,6 +169,20 @@ def read_stage(work_dir: Path, name: str) -> StageRecord:
     return StageRecord(name, seconds, losses, validation, metrics)
 
 
+def find_unevaluated(stages: Sequence[StageRecord]) -> Iterator[str]:
+    """Note which stages have a model that was not evaluated.
+
+    Args:
+        stages: The stages; those named `annotate` have no model.
+
+    Yields:
+        A sentence for each.
+    """
+    for stage in stages:
+        if not stage.name.endswith('annotate') and not stage.metrics:
+            yield f'{stage.name} was not evaluated.'
+
+
 def read_scalars(folder: Path) -> Iterator[dict]:
     """Read the records of all runs in a folder.
 

@@ -274,8 +274,7 @@ def review_labels(
     """
     store = open_store(detections)
     made_by = store.require_provenance()
-    # The images of a fold may have no object.
-    coco = read_truth(ann_file, may_be_empty=True)
+    coco = read_truth(ann_file, may_be_empty=True)  # As a fold may be.
     if 'classes' in made_by:  # Stores of earlier versions do not name them.
         check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()

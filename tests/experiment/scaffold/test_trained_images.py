@@ -114,3 +114,10 @@ def test_validation_images_of_another_density_are_noted():
     # Chance explains a mean of five from images that differ so much.
     assert [*compare_densities([labeled, count_as(1, 1, 1, 17)])] == []
     assert [*compare_densities([labeled])] == []
+    assert [*compare_densities([count_as(2), count_as(19, 20, 21)])] == []
+    # What a selection does not count.
+    others = count_as(2, 2)['annotations']
+    others += [dict(image_id=0, ignore=1), dict(image_id=1, iscrowd=1)] * 20
+    others += [dict(image_id=9) for _ in range(99)]
+    others.append(dict(image_id=9, iscrowd=1, unchecked=1))
+    assert [*compare_densities([labeled, dict(annotations=others)])] == []

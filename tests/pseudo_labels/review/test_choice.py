@@ -10,7 +10,6 @@ from projects.data_distillation.pseudo_labels.review.appearance import (
     measure_distances,
 )
 from projects.data_distillation.pseudo_labels.review.choice import (
-    CANDIDATES,
     choose_images,
     find_candidates,
 )
@@ -84,11 +83,11 @@ def test_errors_of_rare_classes_count_more():
 def test_candidates_are_worth_most():
     values = np.arange(100) % 50
 
-    found = find_candidates(values, 4)
+    found = find_candidates(values, 12)
 
     assert found[:4].tolist() == [49, 99, 48, 98]
-    assert len(found) == 4 * CANDIDATES
-    found = find_candidates(values, 4, values < 20)
+    assert len(found) == 12
+    found = find_candidates(values, 12, values < 20)
     assert found.tolist() == [19, 69, 18, 68, 17, 67, 16, 66, 15, 65, 14, 64]
 
 

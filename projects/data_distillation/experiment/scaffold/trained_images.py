@@ -15,7 +15,11 @@ from ...label_files.coco.class_checks import (
     describe_bare_images,
     describe_classes,
 )
-from ...label_files.coco.contents import find_annotated, take_images
+from ...label_files.coco.contents import (
+    find_annotated,
+    find_unchecked,
+    take_images,
+)
 from ...label_files.coco.image_checks import find_problems
 from ...label_files.coco.problems import Problem, format_problems
 from ...label_files.coco.reading import CocoError, read_coco
@@ -205,11 +209,9 @@ def compare_densities(contents: Sequence[dict]) -> Iterator[str]:
     """
     if len(contents) != 2:
         return
-    on_image = [
-        Counter(one.get('image_id') for one in content['annotations'])
-        for content in contents
-    ]
-    counts = [np.array([*of_file.values()]) for of_file in on_image]
+    counts = [np.array(count_by_image(content)) for content in contents]
+    if min(map(len, counts)) < 2:
+        return  # Nothing is known of how much one image differs from another.
     means = [of_file.mean() for of_file in counts]
     error = np.hypot(*(c.std() / np.sqrt(len(c)) for c in counts))
     is_far = max(means) > FAR_APART * min(means)
@@ -217,10 +219,30 @@ def compare_densities(contents: Sequence[dict]) -> Iterator[str]:
         yield (
             f'note: a labeled image has {means[0]:.1f} objects on average, a '
             f'validation image {means[1]:.1f} (images without any are left '
-            'out). Both say how many pseudo labels there should be. If only '
-            'one of them is like the unlabeled images, see '
-            'docs/selection.md for how to count it alone'
+            'out). By default both say how many pseudo labels there should '
+            'be. If only one of them is like the unlabeled images, '
+            'docs/selection.md says how to count it alone'
         )
+
+
+def count_by_image(content: Mapping) -> list[int]:
+    """Count the objects of images as a selection counts them.
+
+    Args:
+        content: The content of a COCO file.
+
+    Returns:
+        The number for each image with any, without crowds, those with
+        `ignore`, and images that were checked only in part.
+    """
+    labels = content['annotations']
+    unchecked = find_unchecked(labels)
+    on_image = Counter(
+        one.get('image_id')
+        for one in labels
+        if not (one.get('iscrowd') or one.get('ignore'))
+    )
+    return [n for image, n in on_image.items() if image not in unchecked]
 
 
 def check_masks(files: Iterable[str], polygons_only: bool) -> None:

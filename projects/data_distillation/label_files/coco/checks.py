@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Container, Iterable, Iterator, Sequence
 
 from ...text import format_value
-from ..segmentations.comparison import are_same
+from ..segmentations.equality import pair_objects
 from .box_checks import check_boxes, check_finite
 from .class_checks import (
     check_any_object,
@@ -333,11 +333,9 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
         for image_id, category_id, bbox, iscrowd in zip(*columns, strict=True)
     ]
     ids, images = map(annotations.column, ('id', 'image_id'))
-    for first, index in find_repeats(keys):
+    for first, index, is_fixable in pair_objects(keys, annotations.entries):
         # Those with one id are repeated entries: see `check_repeated_ids`.
         if ids[first] is None or ids[first] != ids[index]:
-            one, other = (annotations.entries[i] for i in (first, index))
-            is_fixable = are_same(one, other)
             yield file.make_problem(
                 'repeated object',
                 annotations,

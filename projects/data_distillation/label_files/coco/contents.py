@@ -48,6 +48,10 @@ def check_classes(
     )
 
 
+# The keys of regions that `merge_labels` or a selection wants to be ignored.
+OWN_KEYS = {UNCHECKED, 'views'}
+
+
 def count_instances(
     annotations: Iterable[dict], categories: Categories
 ) -> np.ndarray:

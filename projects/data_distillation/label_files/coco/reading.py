@@ -140,23 +140,22 @@ def read_truth(path: str | Path, may_be_empty: bool = False) -> dict:
 
     Args:
         path: The path of the file.
-        may_be_empty: Whether the file may have no annotation.
+        may_be_empty: Whether `annotations` may be an empty list.
 
     Returns:
-        The content of the file.
+        The content.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object in UTF-8, breaks a rule of
-            `check_required` (no list is empty, and each object has a class of
-            the file), or a box is not finite numbers.
+            `check_required`, or a box is not finite numbers.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
         """Require the lists, and whole annotations."""
-        has_none = may_be_empty and file.content.get('annotations') == []
-        lists = ('images', 'categories', 'annotations')[: 2 if has_none else 3]
-        yield from check_required(file, lists)
+        is_empty = may_be_empty and not file.content.get('annotations')
+        lists = ('images', 'categories', 'annotations')
+        yield from check_required(file, lists[:2] if is_empty else lists)
         yield from check_entries(file, dict(annotations=['bbox']))
         yield from check_finite(file)
 

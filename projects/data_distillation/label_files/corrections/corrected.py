@@ -13,15 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...text import format_value
+from ..coco.contents import OWN_KEYS
 from ..coco.entry_checks import is_deleted, read_rotation
-from ..coco.reading import UNCHECKED, CocoError, read_coco
+from ..coco.reading import CocoError, read_coco
 from .corrected_image import CorrectedBox, CorrectedImage, read_size
 from .label_studio import read_task
 from .x_anylabeling import read_folder, read_shapes
-
-# What only a selection (`views`) and `merge_labels` write: they say themselves
-# which regions are to be ignored.
-OWN_KEYS = {UNCHECKED, 'views'}
 
 
 def read_corrected(path: Path) -> list[CorrectedImage]:

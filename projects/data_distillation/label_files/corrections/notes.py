@@ -6,6 +6,31 @@ from ..coco.reading import UNCHECKED
 from .corrected_image import CorrectedImage
 
 
+def describe_all(
+    labeled: dict,
+    images: Sequence[CorrectedImage],
+    done: dict[str, list],
+    num_new: int,
+) -> list[str]:
+    """Say all that a user must know of an update.
+
+    Args:
+        labeled: The COCO object of the labeled set before.
+        images: All images that came back.
+        done: See `describe_update`.
+        num_new: See `describe_update`.
+
+    Returns:
+        The lines.
+    """
+    num_back = sum(not image.is_deleted for image in images)
+    return [
+        *describe_update(num_back, done, num_new),
+        *describe_deleted(images),
+        *describe_maskless(labeled['annotations'], done),
+    ]
+
+
 def describe_update(
     num_back: int, done: dict[str, list], num_new: int
 ) -> list[str]:

@@ -21,7 +21,7 @@ from ..coco.schema import MIN_SIDE
 from ..coco.tables import CocoFile
 from ..segmentations.areas import measure_segmentation
 from .corrected_image import CorrectedImage
-from .notes import describe_deleted, describe_maskless, describe_update
+from .notes import describe_all
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,8 @@ def update_sets(
     images = [one for one in given if not one.is_deleted]
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
-    pairs = list(zip(images, known, strict=True))
     done = {}
-    for one, image in pairs:
+    for one, image in zip(images, known, strict=True):
         # With `partly`, only a box shows that somebody has looked.
         if one.boxes if partly else is_done(one, empty_is_checked):
             labels = make_labels(one, image, ids)
@@ -135,11 +134,7 @@ def update_sets(
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
         take_images(unlabeled, left),
-        [
-            *describe_update(len(pairs), done, len(new)),
-            *describe_deleted(given),
-            *describe_maskless(labeled['annotations'], done),
-        ],
+        describe_all(labeled, given, done, len(new)),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...arguments import is_number
 from ..coco.box_checks import ANOTHER_FORMAT, FileBoxes, check_boxes
 from ..coco.box_formats import BoxFormat
-from ..coco.reading import UNCHECKED
+from ..coco.contents import OWN_KEYS
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
 from .categories import join_categories, take_categories
@@ -115,19 +115,19 @@ def free_crowds(file: CocoFile, choices: Choices) -> Mended:
 
     Returns:
         The new content, and how many regions (iscrowd 1) became objects. Those
-        that `merge_labels` has written, with `UNCHECKED`, stay regions.
+        that this project has written, see `OWN_KEYS`, stay regions.
     """
     if not choices.no_crowds:
         return file.content, Counter()
     crowds = file.annotations.column('iscrowd')
-    unchecked = file.annotations.values(UNCHECKED)
+    entries = file.annotations.entries
     freed = {
         index
-        for index, (crowd, mark) in enumerate(
-            zip(crowds, unchecked, strict=True)
+        for index, (crowd, entry) in enumerate(
+            zip(crowds, entries, strict=True)
         )
         # The rest of an image is no object, whatever the masks of CVAT are.
-        if crowd and not mark
+        if crowd and not OWN_KEYS & entry.keys()
     }
     content = replace_entries(
         file,

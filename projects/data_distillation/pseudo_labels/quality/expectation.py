@@ -69,7 +69,7 @@ class Estimate:
             total: Of how many, at least 1.
 
         Returns:
-            The estimate; with Wilson's interval if all draws were equal.
+            The estimate; with Wilson's interval if its own has no length.
         """
         if self.low < self.high:
             return self

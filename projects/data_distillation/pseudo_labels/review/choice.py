@@ -10,9 +10,6 @@ import numpy as np
 
 from .appearance import Appearance, measure_distances
 
-# So many candidates for each image that is wanted. Only these are looked at.
-CANDIDATES = 3
-
 
 @dataclass(frozen=True)
 class ChosenImages:
@@ -37,18 +34,17 @@ def find_candidates(
     Args:
         values: Shape (n,), the value of each image. Equal ones keep their
             order.
-        count: The number of images that are wanted.
+        count: The number of candidates that are wanted.
         is_unlabeled: Shape (n,), bool: whether an image may be chosen; None if
             each may.
 
     Returns:
-        Shape (at most `CANDIDATES` times count,), the numbers of images, best
-        first.
+        Shape (at most `count`,), the numbers of images, best first.
     """
     order = np.argsort(-values, kind='stable')
     if is_unlabeled is not None:
         order = order[is_unlabeled[order]]
-    return order[: CANDIDATES * count]
+    return order[:count]
 
 
 def choose_images(

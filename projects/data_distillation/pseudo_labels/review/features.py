@@ -145,6 +145,8 @@ def choose_description(detector: nn.Module | None) -> tuple[Describe, str]:
         try:
             describe = BackboneDescription(detector)
             describe(np.zeros((64, 64, 3), np.uint8))
+        except torch.cuda.OutOfMemoryError:
+            raise  # It is a RuntimeError, and no fault of the detector.
         except FEATURELESS:
             pass
         else:

@@ -365,9 +365,10 @@ def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
 def keep_selected(
     table: pa.Table, pseudo_labels: Path, origin: dict
 ) -> pa.Table:
-    """Leave out images that the pseudo labels do not have any more.
+    """Leave out images that the pseudo labels do not list.
 
-    The file is only read if it was not made of all these detections.
+    Mostly they were unlabeled and are no longer. The file is only read if it
+    was not made of all these detections.
 
     Args:
         table: The images of the detection store that could be read.
@@ -375,15 +376,16 @@ def keep_selected(
         origin: What it says of its selection; empty without such a file.
 
     Returns:
-        The rows of the other images; see `keep_listed`.
+        The rows of the other images, see `keep_listed`; all if the selection
+        has dropped images without labels.
 
     Raises:
         CocoError: If the file is needed and cannot be used.
     """
-    counted = origin.get('num_detections')
-    if counted in (
-        None,
-        pc.sum(pc.list_value_length(table['scores'])).as_py(),
+    stored = pc.sum(pc.list_value_length(table['scores'])).as_py()
+    # Images without labels that were dropped are not listed either.
+    if origin.get('num_detections') in (None, stored) or origin.get(
+        'num_empty_dropped'
     ):
         return table
     return keep_listed(table, read_coco(pseudo_labels, 'images'))

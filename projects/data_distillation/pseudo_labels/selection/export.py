@@ -37,7 +37,7 @@ from .picking import is_at_least
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
 from .short_scores import map_by_class
-from .summary import MAX_PER_IMG, summarize_selection
+from .summary import find_max_per_img, summarize_selection
 
 
 def select_labels(
@@ -208,14 +208,8 @@ def export_pseudo_labels(
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
-    summary = summarize_selection(
-        detections,
-        selection,
-        labeled,
-        validation,
-        unreadable,
-        (provenance.get('merger') or {}).get('max_per_img', MAX_PER_IMG),
-    )
+    known = labeled, validation, unreadable, find_max_per_img(provenance)
+    summary = summarize_selection(detections, selection, *known)
     if calibration:
         detections = calibrate_chosen(detections, table, calibration)
         summary = f'{calibration.describe(labeled.classes)}\n{summary}'

@@ -294,3 +294,16 @@ def warn_of_full_images(
             'on them have none: raise `max_per_img` of the merger in '
             'annotate.py, and that of the detector in `test_cfg`'
         )
+
+
+def find_max_per_img(provenance: dict) -> int:
+    """Find how many detections of an image the merger keeps.
+
+    Args:
+        provenance: The provenance of the detections.
+
+    Returns:
+        The number that its config says, or that of any merger by default.
+    """
+    merger = provenance.get('merger') or {}
+    return merger.get('max_per_img', MAX_PER_IMG)
