@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from builders import ROOT
+from mmcv.ops import DeformConv2d
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -87,3 +88,20 @@ def test_model_of_several_processes_stays_as_it_is(detector):
 
     assert not all(map(is_channels_last, detector.parameters()))
     assert 'extract_feat' not in vars(detector)
+
+
+def test_deformable_convolutions_stay_as_they_are(detector, caplog):
+    detector.backbone.offsets = DeformConv2d(3, 4, 3)
+    before = detector.extract_feat
+
+    with caplog.at_level('WARNING'):
+        arrange(detector)
+
+    weights = [w for w in detector.parameters() if w.dim() == 4]
+    # Weights of 1 x 1 or of one channel are in both orders.
+    assert not any(
+        is_channels_last(weight) and not weight.is_contiguous()
+        for weight in weights
+    )
+    assert detector.extract_feat == before
+    assert 'ChannelsLastHook does nothing' in caplog.text

@@ -68,9 +68,8 @@ def put_whole(
         raise SaveError(
             f'{path.name} of {size} cannot be saved: '
             f'{error.strerror or error}. Nothing is left of it, and the '
-            f'checkpoints before it are whole. Make room in {path.parent} '
-            '(default_hooks.checkpoint.max_keep_ckpts=1 keeps fewer), and run '
-            'the same command again: it goes on from the last one'
+            f'checkpoints before it are whole. Make room in {path.parent}, '
+            'and run the same command again: it goes on from the last one'
         ) from error
 
 
