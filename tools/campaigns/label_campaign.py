@@ -57,6 +57,10 @@ model = dict(
         for flip in ways
     ],
 )
+# Nothing is selected here: selection would ask for validation images first.
+custom_hooks = [
+    dict(type='DetectionHook', labeled=_base_.custom_hooks[0].labeled)
+]
 """
 # Names of sets of views: the scales in eighths, and the number of flips.
 VIEWS = {

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import is_number
-from ..label_files.coco.contents import find_mask_fault, find_sizes
 from ..label_files.coco.measures import MASK_METRICS, METRICS
 from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
 from .shown_labels import START_SCORE, LabelSource, StoredLabels
 from .stage_history import StageRecord
+from .validation import note_broken_masks
 
 Row = tuple[str, ...]
 DASH = '-'
@@ -191,42 +191,32 @@ def collect_notes(
             f'{labels.num_left:,} images are not shown, since the file of '
             'pseudo labels does not list them.'
         )
-    if quality and labels.origin.get('selection', {}).get('calibrates_boxes'):
+    for name, number in labels.selection.num_stopped.items():
+        yield f'{number:,} detections are not shown: {name} stops them.'
+    if quality:
+        yield from note_quality(labels, quality)
+    yield from note_broken_masks(truth or dict(images=[], annotations=[]))
+
+
+def note_quality(labels: StoredLabels, quality: Quality) -> Iterator[str]:
+    """Say of which boxes and images the quality is.
+
+    Args:
+        labels: The detections and the selection.
+        quality: The quality of the labels.
+
+    Yields:
+        Sentences; none if it is that of all labels as they are.
+    """
+    if labels.origin.get('selection', {}).get('calibrates_boxes'):
         yield (
             'Precision and recall are those of boxes before they were '
             'calibrated; the pseudo labels have the calibrated ones.'
         )
-    for name, number in labels.selection.num_stopped.items():
-        yield f'{number:,} detections are not shown: {name} stops them.'
-    if quality and quality.num_images < len(labels.table):
+    if quality.num_images < len(labels.table):
         yield (
             f'Precision and recall are those of {quality.num_images:,} '
             'randomly chosen images.'
-        )
-    yield from note_broken_masks(truth or dict(images=[], annotations=[]))
-
-
-def note_broken_masks(truth: Mapping) -> Iterator[str]:
-    """Say how many true masks are broken, so that they are not drawn.
-
-    Args:
-        truth: A COCO object with the true objects.
-
-    Yields:
-        At most one note.
-    """
-    sizes = find_sizes(truth)
-    broken = [
-        one
-        for one in truth['annotations']
-        if one.get('segmentation')
-        and find_mask_fault(one['segmentation'], sizes.get(one['image_id']))
-    ]
-    if broken:
-        yield (
-            f'The masks of {len(broken):,} true objects are broken, so that '
-            'they are not drawn; the first is that of annotation '
-            f'{broken[0].get("id")}: tools/check_coco.py says what to do'
         )
 
 

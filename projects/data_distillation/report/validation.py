@@ -1,7 +1,7 @@
 """Reads what the models of an experiment found on the validation images."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..experiment.stages.model_evaluation import describe_results
 from ..experiment.stages.model_names import CONTROL
 from ..files.atomic import read_json
 from ..files.digest import compute_sha256
+from ..label_files.coco.contents import find_mask_fault, find_sizes
 from ..label_files.coco.reading import read_boxes
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.review.errors import RIGHT, Judged
@@ -360,3 +361,27 @@ def judge_model(
     judged = Judged.of(objects, found)
     model = JudgedModel(name, judged, judged.choose_min_score(GRID))
     return model, len(results) - len(found.labels)
+
+
+def note_broken_masks(truth: Mapping) -> Iterator[str]:
+    """Say how many true masks are broken, so that they are not drawn.
+
+    Args:
+        truth: A COCO object with the true objects.
+
+    Yields:
+        At most one note.
+    """
+    sizes = find_sizes(truth)
+    broken = [
+        one
+        for one in truth['annotations']
+        if one.get('segmentation')
+        and find_mask_fault(one['segmentation'], sizes.get(one['image_id']))
+    ]
+    if broken:
+        yield (
+            f'The masks of {len(broken):,} true objects are broken, so that '
+            'they are not drawn; the first is that of annotation '
+            f'{broken[0].get("id")}: tools/check_coco.py says what to do'
+        )

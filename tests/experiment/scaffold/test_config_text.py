@@ -1,5 +1,7 @@
 """Configs are written so that they read back as they were meant."""
 
+import ast
+
 import pytest
 from mmengine.config import Config
 
@@ -109,3 +111,13 @@ def test_changes_of_one_list_are_joined_by_element():
             dict(h=classes),
             dict(h=[Expression('h[0]', dict(n=4)), classes[1]]),
         )
+
+
+def test_command_of_a_card_may_go_on_in_the_next_line():
+    card = 'One.\n\nCommand: a \\\n    b\n'
+
+    text = format_config(card, '', {})
+
+    assert text.startswith('r"""One.')
+    assert ast.get_docstring(ast.parse(text), clean=False) == card
+    assert format_config('One.\n', '', {}).startswith('"""One.')

@@ -14,13 +14,15 @@ STUDENT = """Student: trained on pseudo labels alone.
 
 This config sets the data, the detector of the student and its schedule; the
 other stages inherit them. `python tools/distill.py EXPERIMENT` runs them all.
-Run annotate.py first. Command: python tools/train.py student.py
+Run annotate.py first.
+
+Command: python tools/train.py EXPERIMENT/student.py
 
 Detector: {detector}
 """
 ORACLE = """Oracle: trained on the true labels of the images, the upper bound.
 
-Command: python tools/train.py oracle.py
+Command: python tools/train.py EXPERIMENT/oracle.py
 """
 UNJUDGED = """What annotate.py has of the teacher, which nothing trains.
 

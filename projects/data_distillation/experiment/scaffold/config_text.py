@@ -155,7 +155,9 @@ def format_config(
     Raises:
         ValueError: If a key of a dict is a word of Python.
     """
-    lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n' if base else '']
+    # A command may go on after the end of a line.
+    prefix = 'r' if '\\' in card else ''
+    lines = [f'{prefix}"""{card}"""\n', f'_base_ = {base!r}\n' if base else '']
     for name, value in settings.items():
         is_comment = name.startswith('#')
         lines.append(
