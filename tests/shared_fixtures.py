@@ -226,7 +226,11 @@ class StageHere(ChildProcess):
             try:
                 runpy.run_path(tool, run_name='__main__')
             except SystemExit as end:
-                return end.code or 0
+                if not isinstance(end.code, str):
+                    return end.code or 0
+                # As Python ends then.
+                print(end.code, file=sys.stderr)
+                return 1
             except Exception:
                 traceback.print_exc()
                 return 1

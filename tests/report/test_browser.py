@@ -45,7 +45,8 @@ def source(tmp_path_factory):
 @pytest.fixture(scope='module')
 def file(source, tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp('page') / 'report.html'
-    write_page(file, HOSTILE[0], [(HOSTILE[1], HOSTILE[2])], [], source)
+    stages = [StageRecord('annotate', None, [], [], None)]
+    write_page(file, HOSTILE[0], [(HOSTILE[1], HOSTILE[2])], stages, source)
     return file
 
 

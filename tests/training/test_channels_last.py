@@ -9,6 +9,7 @@ from mmcv.ops import DeformConv2d
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -93,9 +94,12 @@ def test_model_of_several_processes_stays_as_it_is(detector):
 def test_deformable_convolutions_stay_as_they_are(detector, caplog):
     detector.backbone.offsets = DeformConv2d(3, 4, 3)
     before = detector.extract_feat
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
 
-    with caplog.at_level('WARNING'):
-        arrange(detector)
+    arrange(detector)
+
+    logger.removeHandler(caplog.handler)
 
     weights = [w for w in detector.parameters() if w.dim() == 4]
     # Weights of 1 x 1 or of one channel are in both orders.
