@@ -8,7 +8,6 @@ import pytest
 
 from projects.data_distillation.command_line import (
     add_experiment,
-    all_or_none,
     check_not_read,
     ending_at_os_errors,
     escape_output,
@@ -66,23 +65,6 @@ def test_output_that_only_looks_like_a_stream_is_left_alone(monkeypatch):
     print('caf\xe9')
 
     assert sys.stdout.getvalue() == 'caf\xe9\n'
-
-
-@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
-def test_files_that_belong_together_are_all_there_or_none(tmp_path, error):
-    files = [tmp_path / name for name in ('a.json', 'b.json', 'a.json/c')]
-    with all_or_none(files[:1]):
-        files[0].touch()
-    assert files[0].exists()
-
-    def fail() -> None:
-        with all_or_none(files):
-            raise error('no')
-
-    with pytest.raises(error, match='no'):
-        fail()
-
-    assert not files[0].exists()
 
 
 @ending_at_os_errors()

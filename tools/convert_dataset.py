@@ -19,13 +19,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
-    all_or_none,
     check_not_read,
     ending_at_os_errors,
     escape_output,
     make_parser,
 )
-from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.files.atomic import (
+    whole_or_nothing,
+    write_json,
+)
 from projects.data_distillation.label_files.convert.coco_reader import (
     read_coco_labels,
 )
@@ -253,7 +255,7 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     # Only now: the summary above has what the user needs to see why.
     if not counts:
         raise FormatError('no instance is left: nothing is written')
-    with all_or_none(files):
+    with whole_or_nothing(*files):
         write_json(args.out, coco)
         if args.unlabeled:
             write_json(args.unlabeled, dict(images=infos))

@@ -17,11 +17,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
-    all_or_none,
     ending_at_os_errors,
     make_parser,
 )
-from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.files.atomic import (
+    whole_or_nothing,
+    write_json,
+)
 from projects.data_distillation.label_files.coco.reading import read_unlabeled
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
@@ -136,7 +138,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     if args.images:
         check_there(updated.labeled, args.images)
-    with all_or_none(files):
+    with whole_or_nothing(*files):
         write_json(files[0], updated.labeled)
         write_json(files[1], updated.unlabeled)
     for line in [*updated.notes, *files]:

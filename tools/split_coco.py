@@ -19,11 +19,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
-    all_or_none,
     ending_at_os_errors,
     make_parser,
 )
-from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.files.atomic import (
+    whole_or_nothing,
+    write_json,
+)
 from projects.data_distillation.label_files.coco.contents import (
     find_annotated,
     take_images,
@@ -287,7 +289,7 @@ def main() -> None:
             sys.exit(f'error: {file} exists already: delete it, or use --out')
     for note in notes:
         print(note)
-    with all_or_none(contents):
+    with whole_or_nothing(*contents):
         for file, part in contents.items():
             write_json(file, part)
     for file, part in contents.items():

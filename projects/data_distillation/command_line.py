@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -76,29 +76,6 @@ def leave_unread(message: str | None = None) -> NoReturn:
     # Python flushes once more when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(message or 128 + signal.SIGPIPE)
-
-
-@contextmanager
-def all_or_none(files: Iterable[Path]) -> Iterator[None]:
-    """Remove new files if one of them cannot be written.
-
-    Those that were written would stop the same command the next time.
-
-    Args:
-        files: The files that the context writes. They must not exist before.
-
-    Yields:
-        Nothing. After an error or Ctrl-C, which is passed on, the files are
-        removed; what cannot be removed stays without a message.
-    """
-    try:
-        yield
-    # Also after Ctrl-C.
-    except BaseException:
-        for file in files:
-            with suppress(OSError):
-                file.unlink()
-        raise
 
 
 def add_own_modules() -> None:

@@ -148,3 +148,20 @@ def test_whole_folder_stays(tmp_path):
         (tmp_path / 'a').mkdir()
 
     assert (tmp_path / 'a').is_dir()
+
+
+@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
+def test_files_that_belong_together_are_all_there_or_none(tmp_path, error):
+    files = [tmp_path / name for name in ('a.json', 'b.json', 'a.json/c')]
+    with whole_or_nothing(*files[:1]):
+        files[0].touch()
+    assert files[0].exists()
+
+    def fail() -> None:
+        with whole_or_nothing(*files):
+            raise error('no')
+
+    with pytest.raises(error, match='no'):
+        fail()
+
+    assert not files[0].exists()

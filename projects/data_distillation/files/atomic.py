@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -160,22 +160,28 @@ def replacing_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_or_nothing(folder: Path) -> Iterator[None]:
-    """Remove a new folder if what fills it fails, or is interrupted.
+def whole_or_nothing(*paths: Path) -> Iterator[None]:
+    """Remove new files or folders if one fails, or is interrupted.
 
-    Half a folder would look like a whole one.
+    Half of them would look like the whole, and stop the same command the next
+    time.
 
     Args:
-        folder: The folder. It need not be there yet. What was in it before is
-            removed too.
+        *paths: The files and folders that the context makes. What was in a
+            folder before is removed too.
 
     Yields:
-        Nothing. After an error or Ctrl-C, which is passed on, the folder is
+        Nothing. After an error or Ctrl-C, which is passed on, they are
         removed; what cannot be removed stays without a message.
     """
     try:
         yield
     # Also after Ctrl-C.
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
         raise
