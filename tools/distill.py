@@ -23,6 +23,7 @@ from projects.data_distillation.base_configs.metafiles import (
 )
 from projects.data_distillation.command_line import (
     add_experiment,
+    add_launcher,
     add_own_modules,
     add_trust,
     ending_at_os_errors,
@@ -176,21 +177,7 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The parser to add to; it is changed in place.
     """
-    add = parser.add_argument
-    add(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm'],
-        default='none',
-        help='how the processes of a stage are started (default: none)',
-    )
-    add(
-        '--gpus',
-        type=int,
-        default=1,
-        metavar='N',
-        help='the number of processes of the launcher (default: 1)',
-    )
-    add('--partition', help='the partition of Slurm, for --launcher slurm')
+    add_launcher(parser)
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument(
         '--seed',
@@ -206,7 +193,7 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         help='two or more seeds: run everything with each of them, and '
         'compare the means',
     )
-    add(
+    parser.add_argument(
         '--cfg-options',
         action='extend',
         nargs='+',

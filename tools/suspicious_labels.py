@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
+    add_launcher,
     add_own_modules,
     check_not_read,
     ending_at_os_errors,
@@ -139,6 +140,7 @@ def add_folds(parser: argparse.ArgumentParser) -> None:
         help='with --folds: the seed of the trainings and of the folds '
         '(default: 0)',
     )
+    add_launcher(parser)
 
 
 def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
@@ -153,7 +155,8 @@ def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
     Raises:
         FileNotFoundError: If a file is missing.
         ImportError: If a config imports a module that is not there.
-        ValueError: If detections, labels or a config cannot be used.
+        ValueError: If detections, labels or a config cannot be used, or if
+            launcher, processes and partition do not fit together.
         StageError: If a training or a detection fails.
         LockedError: If another process uses the work folder.
         OSError: If a file in the work folder cannot be written.
@@ -163,7 +166,8 @@ def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
         return found, args.out or args.detections.parent / 'review'
     folder = (args.work_dir or name_work_dir(args.detections)) / 'folds'
     experiment = Experiment(args.detections, models=('teacher',))
-    stages = Stages(experiment, Launcher(), args.seed)
+    launcher = Launcher(args.launcher, args.gpus, args.partition)
+    stages = Stages(experiment, launcher, args.seed)
     with locked(folder):
         log_to(folder / 'folds.log')
         folds = detect_by_folds(stages, folder, args.folds)

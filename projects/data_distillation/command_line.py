@@ -202,6 +202,29 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose how the processes of stages are started.
+
+    Args:
+        parser: The parser of a tool that runs stages. It is changed in place.
+    """
+    add = parser.add_argument
+    add(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='how the processes of a stage are started (default: none)',
+    )
+    add(
+        '--gpus',
+        type=int,
+        default=1,
+        metavar='N',
+        help='the number of processes of the launcher (default: 1)',
+    )
+    add('--partition', help='the partition of Slurm, for --launcher slurm')
+
+
 def add_custom_imports(parser: argparse.ArgumentParser) -> None:
     """Add `--custom-imports`, an empty list if it is not given.
 

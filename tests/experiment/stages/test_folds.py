@@ -169,3 +169,25 @@ def test_wrong_arguments_are_refused(arguments, words, call_tool):
 
     assert done.returncode == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--gpus', '2'], "2 processes need a launcher, got 'none'"),
+        (['--launcher', 'slurm'], "got 'slurm' and None"),
+        (['--partition', 'p'], "got 'none' and 'p'"),
+    ],
+)
+def test_folds_are_trained_as_the_launcher_says(
+    arguments, words, tiny_experiment, tmp_path, call_tool
+):
+    done = call_tool(
+        'suspicious_labels',
+        tiny_experiment,
+        *('--folds', 2, '--work-dir', tmp_path / 'work', *arguments),
+    )
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not (tmp_path / 'work').exists()
