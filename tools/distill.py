@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -40,12 +41,16 @@ from projects.data_distillation.experiment.stages.fingerprint import (
     read_settings,
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.stages.model_names import CONTROL
 from projects.data_distillation.experiment.stages.run import (
     Distillation,
     make_seed_runs,
     run_seeds,
 )
 from projects.data_distillation.experiment.stages.stages import Stages
+from projects.data_distillation.experiment.stages.training import (
+    is_teacher_control,
+)
 from projects.data_distillation.experiment.timing.time_plan import format_plan
 from projects.data_distillation.files.lock import LockedError, locked
 from projects.data_distillation.mmdet_tools import name_work_dir
@@ -105,7 +110,8 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         '--control',
         action='store_true',
         help='also train supervised_long.py, on the labeled images alone with '
-        'the schedule of the student',
+        'the schedule of the student; a teacher with this schedule is the '
+        'control without this option',
     )
     add(
         '--teacher',
@@ -217,14 +223,16 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
         FileNotFoundError: If a stage config does not exist.
         ValueError: If launcher, processes and partition do not fit together.
     """
-    bounds = {'supervised_long': args.control, 'oracle': args.oracle}
-    models = ('teacher', 'student', *(m for m, on in bounds.items() if on))
     experiment = Experiment(
         args.experiment,
-        models,
-        tuple(args.cfg_options),
+        options=tuple(args.cfg_options),
         given=tuple(args.teacher),
     )
+    # A teacher that is trained as long as the student costs no control.
+    has_control = args.control or is_teacher_control(experiment)
+    bounds = {CONTROL: has_control, 'oracle': args.oracle}
+    models = (*experiment.models, *(m for m, on in bounds.items() if on))
+    experiment = replace(experiment, models=models)
     launcher = Launcher(args.launcher, args.gpus, args.partition)
     work_dir = args.work_dir or name_work_dir(args.experiment)
     seed = args.seed

@@ -96,11 +96,14 @@ def test_times_of_all_runs_are_added_up(tmp_path):
         )
     (tmp_path / 'annotate/20260101_000000').mkdir(parents=True)
     (tmp_path / 'annotate/20260101_000000/empty.log').touch()
+    # This control is the teacher, whose time counts once.
+    (tmp_path / 'supervised_long').symlink_to('teacher')
 
-    teacher, annotate = read_stages(tmp_path)
+    teacher, annotate, control = read_stages(tmp_path)
 
     assert teacher.seconds == pytest.approx(90)
     assert annotate.seconds is None
+    assert control.seconds is None
 
 
 def test_annotation_in_the_folder_of_a_model_has_no_metrics(tmp_path):

@@ -37,7 +37,7 @@ class StageRecord:
         name: The name of its folder in the work folder, such as `teacher` or
             `round2/student`.
         seconds: From the first to the last line of the logs, over all runs;
-            None if there is no log.
+            None if there is no log, or if the folder is that of the teacher.
         losses: Iteration and total loss, ascending.
         validation: Iteration and box mAP of the validations while it was
             trained.
@@ -160,7 +160,8 @@ def read_stage(work_dir: Path, name: str) -> StageRecord:
         ValueError: If the file with its metrics is no JSON.
     """
     folder = work_dir / name
-    seconds = sum_logged_seconds(folder)
+    # A link is to the teacher, whose time counts once.
+    seconds = None if folder.is_symlink() else sum_logged_seconds(folder)
     # The folder of an annotation has them too, if it was that of a model.
     if name.rpartition('/')[2] == 'annotate':
         return StageRecord(name, seconds, [], [], None)

@@ -26,6 +26,9 @@ from projects.data_distillation.experiment.stages.run import (
     is_better,
     warn_of_no_labels,
 )
+from projects.data_distillation.experiment.stages.training import (
+    is_teacher_control,
+)
 from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.files.lock import locked
 from projects.data_distillation.pseudo_labels.selection.coco_writer import (
@@ -40,6 +43,7 @@ from projects.data_distillation.training.resume import find_weights_fault
 # The first test that looks at `done` waits for all stages, as processes.
 pytestmark = pytest.mark.timeout(600)
 MODELS = ('teacher', 'student')
+CONTROL_CONFIG = 'supervised_long.py'
 SEED = '--seed', 1
 CFG_OPTION = 'default_hooks.logger.interval=1'
 
@@ -697,6 +701,57 @@ def test_plan_of_what_is_left(
         done.stdout.splitlines()[-1],
     )
     assert sorted(work.rglob('*')) == before
+
+
+@pytest.mark.slow
+def test_teacher_that_is_trained_as_long_is_the_control(
+    tiny_experiment, work, distill_here, stages_here
+):
+    experiment = tiny_experiment.with_name('equal')
+    shutil.copytree(tiny_experiment, experiment)
+    config, control = experiment / CONTROL_CONFIG, work / 'supervised_long'
+    longer = config.read_text()
+    config.write_text("_base_ = './teacher.py'\n")
+    # What an earlier schedule has left.
+    control.mkdir()
+    (control / 'settings.json').write_text('{"seed": 1}')
+
+    planned = distill_here(experiment, work, *SEED, '--dry-run')
+    done = distill_here(experiment, work, *SEED)
+
+    assert '│ supervised_long │ done with the teacher │ 0:00:00 │' in (
+        planned.stdout
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert not [x for x in done.stdout.splitlines() if '$ ' in x]
+    assert control.is_symlink()
+    assert (work / 'replaced/supervised_long-1').is_dir()
+    summary = json.loads((work / 'summary.json').read_text())
+    assert summary['supervised_long'] == summary['teacher']
+    assert summary['gains'].keys() == {'teacher', 'supervised_long'}
+
+    config.write_text(longer)
+    teacher = compute_sha256(work / 'teacher/iter_2.pth')
+    again = distill_here(experiment, work, *SEED, '--control')
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert not control.is_symlink()
+    assert (control / 'iter_2.pth').is_file()
+    assert compute_sha256(work / 'teacher/iter_2.pth') == teacher
+
+
+def test_given_teacher_is_no_control(tiny_experiment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_experiment.parent)
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'experiment')
+    assert not is_teacher_control(Experiment(experiment))
+    config = experiment / CONTROL_CONFIG
+    config.write_text("_base_ = './teacher.py'\n")
+
+    assert is_teacher_control(Experiment(experiment))
+    given = (tmp_path / 'teacher.pth',)
+    assert not is_teacher_control(Experiment(experiment, given=given))
+    config.unlink()
+    assert not is_teacher_control(Experiment(experiment))
 
 
 def test_rounds_end_with_a_student_that_is_not_better(caplog):

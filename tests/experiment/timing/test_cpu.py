@@ -1,5 +1,7 @@
 """What an experiment will take on a machine without a GPU."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -24,6 +26,18 @@ def test_trainings_and_views_are_counted(tiny_experiment):
     # 3 trainings of 2 iterations of 8 images, and 4 images in 5 views.
     assert work == Work(3 * 2 * 8, 4 * 5)
     assert work.estimate(0.5) == 0.5 * (3 * 48 + 20)
+
+
+def test_teacher_that_is_the_control_is_trained_once(
+    tiny_experiment, tmp_path
+):
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'experiment')
+    config = experiment / 'supervised_long.py'
+    config.write_text("_base_ = './teacher.py'\n")
+
+    work = Work.of(Experiment(experiment, MODELS_TRAINED))
+
+    assert work == Work(2 * 2 * 8, 4 * 5)
 
 
 @pytest.mark.slow

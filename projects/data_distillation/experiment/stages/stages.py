@@ -19,7 +19,8 @@ from .definition import Experiment
 from .detection import DetectionStage
 from .launcher import Launcher
 from .model_evaluation import Evaluation
-from .training import Training
+from .model_names import CONTROL
+from .training import Training, link_control
 
 # What the stages make of their detections.
 OUTCOMES = {'annotate': PSEUDO_LABELS, 'tune': 'annotate.py'}
@@ -54,7 +55,9 @@ class Stages:
     def train(
         self, stage: str, folder: Path, labels: Path | None = None
     ) -> Path:
-        """Train a model to its last iteration.
+        """Train a model to its last iteration, unless that was done.
+
+        A control that is trained as the teacher is gets a link to it.
 
         Args:
             stage: The name of the model, one of `TRAINED`.
@@ -76,7 +79,10 @@ class Stages:
                 config of a student does not name one file of pseudo labels.
             OSError: If a file in the work folder cannot be written.
         """
-        return self.prepare_training(stage, folder, labels).run()
+        training = self.prepare_training(stage, folder, labels)
+        if stage == CONTROL:
+            link_control(training)
+        return training.run()
 
     def prepare_training(
         self, stage: str, folder: Path, labels: Path | None = None

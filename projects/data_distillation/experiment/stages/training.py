@@ -25,13 +25,16 @@ from .definition import Experiment, find_pseudo_label_key
 from .fingerprint import (
     IMAGE_FILES,
     SETTINGS,
+    TRAINING_KEYS,
     WEIGHTS,
     collect_training_settings,
     list_differences,
+    pick_keys,
     read_settings,
     write_settings,
 )
 from .launcher import Launcher
+from .model_names import CONTROL
 from .stage_results import (
     hash_read_images,
     make_flags,
@@ -229,6 +232,60 @@ class Training:
         variables = {RUN_VARIABLE: run}
         run_stage(self.stage, command, self.folder, counter, variables)
         return require_own_checkpoint(self.folder, run, resumed)
+
+
+def is_teacher_control(experiment: Experiment) -> bool:
+    """Return whether the teacher of an experiment is its control, too.
+
+    It is, if it is trained as long as the student.
+
+    Args:
+        experiment: The experiment.
+
+    Returns:
+        Whether the configs of both models have the same settings of training;
+        False if the teacher is given, or if there is no config of the control.
+
+    Raises:
+        FileNotFoundError: If there is no config of the teacher.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used.
+    """
+    if experiment.teachers or not experiment.config(CONTROL).is_file():
+        return False
+    of_teacher, of_control = (
+        pick_keys(experiment.load(stage), TRAINING_KEYS)
+        for stage in ('teacher', CONTROL)
+    )
+    return of_teacher == of_control
+
+
+def link_control(control: Training) -> None:
+    """Let the teacher be the control, if both are trained in the same way.
+
+    The folder of the control becomes a link to that of the teacher. If it has
+    results with the present settings, it stays as it is.
+
+    Args:
+        control: The training of the control, in a folder beside `teacher/`.
+
+    Raises:
+        FileNotFoundError: If there is no config of the teacher.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used.
+        OSError: If the link cannot be made.
+    """
+    folder = control.folder
+    if folder.is_symlink():
+        folder.unlink()  # The lengths may have changed since then.
+    if not is_teacher_control(control.experiment):
+        return
+    if folder.is_dir() and (reasons := control.find_changes()):
+        replace_results(CONTROL, folder, reasons)
+    if not folder.exists():
+        say(f'{CONTROL}: the teacher, which is trained as long as the student')
+        # A relative link, so that the work folder can be moved.
+        folder.symlink_to('teacher', target_is_directory=True)
 
 
 def count_passes(

@@ -15,6 +15,7 @@ from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_roughly
 from ..stages.definition import Experiment
 from ..stages.model_names import CONTROL
+from ..stages.training import is_teacher_control
 from .load import describe_load
 
 # Forward, backward and the step of the optimizer, in forward passes.
@@ -50,20 +51,21 @@ class Work:
 
         Returns:
             The work; an annotation without `views` counts as one view. A
-            teacher that is given is not trained. Of a training, the batches of
-            one process count.
+            teacher that is given is not trained, and one that is the control
+            is trained once. Of a training, the batches of one process count.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config, an option or the images cannot be used.
         """
-        cfgs = [
-            experiment.load(model)
-            for model in experiment.models
-            # Nothing trains a teacher that is given.
-            if model != 'teacher' or not experiment.teachers
-        ]
+        untrained: set[str] = set()
+        if experiment.teachers:
+            untrained.add('teacher')  # It is given.
+        elif is_teacher_control(experiment):
+            untrained.add(CONTROL)
+        models = set(experiment.models) - untrained
+        cfgs = [experiment.load(model) for model in models]
         trained = (
             cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
             for cfg in cfgs

@@ -10,9 +10,11 @@ from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ...text import format_duration, format_roughly, format_table
 from ...training.finished import find_ending
 from ...training.resume import count_done, find_last_checkpoint
+from ..stages.model_names import CONTROL
 from ..stages.run import Distillation
 from ..stages.stage_results import name_round_dir
 from ..stages.stages import Stages
+from ..stages.training import is_teacher_control
 from .rates import PlannedStage, Rates
 
 
@@ -124,7 +126,30 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
         yield stage
     for model in stages.experiment.models:
         if model not in ('teacher', 'student'):
-            yield plan_training(stages, model, work_dir / model)
+            yield plan_bound(stages, model, work_dir / model)
+
+
+def plan_bound(stages: Stages, model: str, folder: Path) -> PlannedStage:
+    """Find what is left to train of the control or the oracle.
+
+    Args:
+        stages: The stages of the run.
+        model: The name of the model.
+        folder: Its work folder.
+
+    Returns:
+        The stage, see `plan_training`; nothing is left of a control that the
+        teacher is.
+
+    Raises:
+        StageError: If the folder holds results of another seed.
+        FileNotFoundError: If a config is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used, or counts epochs.
+    """
+    if model == CONTROL and is_teacher_control(stages.experiment):
+        return PlannedStage(model, 'done with the teacher')
+    return plan_training(stages, model, folder)
 
 
 def plan_student(
