@@ -18,7 +18,10 @@ from projects.data_distillation.benchmarks.image_counts import (
     measure_each,
 )
 from projects.data_distillation.benchmarks.quality import measure_quality_of
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    ending_at_os_errors,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -34,6 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Run the benchmark, and print its figures."""
     args = parse_args()

@@ -23,7 +23,10 @@ from projects.data_distillation.benchmarks.scale import (
     format_jobs,
     measure_job,
 )
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    ending_at_os_errors,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -46,6 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Run the benchmark, and print its table."""
     args = parse_args()

@@ -22,6 +22,7 @@ from projects.data_distillation.benchmarks.training_cost import (
 )
 from projects.data_distillation.command_line import (
     add_own_modules,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.quiet import quiet_screen
@@ -64,6 +65,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Run the benchmark, and print its figures."""
     args = parse_args()

@@ -16,6 +16,7 @@ from projects.data_distillation.digits.__main__ import main
 from projects.data_distillation.digits.dataset import (
     Recipe,
     is_complete,
+    read_info,
     write_digits,
 )
 from projects.data_distillation.digits.drawing import (
@@ -325,6 +326,18 @@ def test_folder_with_other_files_stays(tmp_path):
         write_digits(tmp_path)
 
     assert (tmp_path / 'thesis.txt').read_text() == 'years of work'
+
+
+@pytest.mark.parametrize('name', ['annotations/own.json', 'images/val/a.png'])
+def test_files_of_a_user_among_the_digits_stay(tmp_path, name):
+    write_digits(tmp_path, recipe=Recipe(images=COUNTS))
+    (tmp_path / name).write_text('years of work')
+
+    with pytest.raises(FileExistsError, match=f'got 1 other files.*{name}'):
+        write_digits(tmp_path, recipe=Recipe(seed=1, images=COUNTS))
+
+    assert (tmp_path / name).read_text() == 'years of work'
+    assert read_info(tmp_path) == Recipe(images=COUNTS).as_info()
 
 
 def test_command_writes_once(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Tools that cannot write end with a message, not with a traceback."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,18 @@ def test_experiment_that_is_missing_is_named(call_tool, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith('error: ')
     assert 'nowhere' in done.stderr
+
+
+@pytest.mark.parametrize('name', ['quality', 'scale', 'selection'])
+def test_benchmark_without_a_place_for_its_files_ends(
+    name, call_tool, tmp_path, monkeypatch
+):
+    blocked = tmp_path / 'blocked'
+    blocked.touch()
+    monkeypatch.setattr(tempfile, 'tempdir', str(blocked))
+
+    check(call_tool(f'benchmark_{name}'))
+
+
+def test_benchmark_of_a_missing_config_ends(call_tool, tmp_path):
+    check(call_tool('benchmark_training', tmp_path / 'blocked.py'))

@@ -1,6 +1,7 @@
 """The digits as a COCO dataset on disk."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,11 @@ from .scans import CLASSES, INK, POOLS, cycle_scans, split_scans
 
 # Goes up whenever the same recipe gives other images or annotations.
 VERSION = 2
+# The files of a dataset, below its folder.
+FILE = re.compile(
+    r'annotations/(un)?labeled\.json|annotations/(unlabeled_truth|val)\.json|'
+    r'images/(labeled|unlabeled|val)/\d{4,}\.png'
+)
 
 
 @dataclass(frozen=True)
@@ -251,6 +257,18 @@ def check_is_ours(out_dir: Path) -> None:
         raise FileExistsError(
             f'{out_dir} must be absent, empty or a dataset of digits, '
             'got a folder with other files'
+        )
+    others = sorted(
+        str(path)
+        for path in out_dir.rglob('*')
+        if not path.is_dir()
+        and not FILE.fullmatch(path.relative_to(out_dir).as_posix())
+    )
+    if others:
+        raise FileExistsError(
+            f'{out_dir} must hold nothing but the digits to be replaced by '
+            f'others, got {len(others):,} other files, the first {others[0]}: '
+            'move them away'
         )
 
 
