@@ -15,6 +15,7 @@ Example:
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -91,12 +92,14 @@ class Split:
         split: The number of the split.
         data: The folder of the datasets.
         out: The folder of the results.
+        options: More arguments of `init_experiment.py`.
     """
 
     name: str
     split: int
     data: Path
     out: Path
+    options: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -153,7 +156,7 @@ class Split:
                 '--unlabeled', self.folder / 'unlabeled.json',
                 '--unlabeled-images', images,
                 '--unlabeled-truth', self.truth,
-                '--from-scratch', *options,
+                '--from-scratch', *options, *self.options,
             )  # fmt: skip
 
     def detect(self, stage: str = 'annotate') -> Path:
@@ -329,6 +332,13 @@ def parse_args(description: str | None) -> argparse.Namespace:
     add('--out', type=Path, default=Path('work_dirs/labels'), metavar='DIR')
     add('--names', nargs='+', choices=DATA, default=list(DATA))
     add('--splits', type=int, nargs='+', default=[0, 1, 2])
+    add(
+        '--experiment-options',
+        type=shlex.split,
+        default=[],
+        metavar='OPTIONS',
+        help='more options of tools/init_experiment.py, in quotation marks',
+    )
     return parser.parse_args()
 
 
@@ -340,9 +350,10 @@ def run_all(measure: Callable[[Split], None], description: str | None) -> None:
         description: What the command line is for.
     """
     args = parse_args(description)
+    data, options = args.data.resolve(), tuple(args.experiment_options)
     for split in args.splits:
         for name in args.names:
-            measure(Split(name, split, args.data.resolve(), args.out))
+            measure(Split(name, split, data, args.out, options))
 
 
 if __name__ == '__main__':

@@ -83,7 +83,7 @@ def measure(split: Split) -> None:
     Args:
         split: The dataset and the split.
     """
-    split = MaskSplit(split.name, split.split, split.data, split.out)
+    split = MaskSplit(**vars(split))
     split.prepare()
     work_dir = split.folder / 'distilled'
     call(
