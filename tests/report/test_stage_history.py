@@ -99,6 +99,11 @@ def test_times_of_all_runs_are_added_up(tmp_path):
     # This control is the teacher, whose time counts once.
     (tmp_path / 'supervised_long').symlink_to('teacher')
 
+    # A user keeps this one on another disk.
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'teacher').rename(tmp_path / 'elsewhere/teacher')
+    (tmp_path / 'teacher').symlink_to('elsewhere/teacher')
+
     teacher, annotate, control = read_stages(tmp_path)
 
     assert teacher.seconds == pytest.approx(90)

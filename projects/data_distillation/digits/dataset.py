@@ -21,8 +21,8 @@ from .scans import CLASSES, INK, POOLS, cycle_scans, split_scans
 VERSION = 2
 # The files of a dataset, below its folder.
 FILE = re.compile(
-    r'annotations/(un)?labeled\.json|annotations/(unlabeled_truth|val)\.json|'
-    r'images/(labeled|unlabeled|val)/\d{4,}\.png'
+    rf'annotations/({"|".join(POOLS)}|unlabeled_truth)\.json|'
+    rf'images/({"|".join(POOLS)})/\d{{4,}}\.png'
 )
 
 

@@ -17,6 +17,7 @@ from ..experiment.stages.comparison import (
 )
 from ..experiment.stages.model_names import CONTROL, TRAINED
 from ..experiment.stages.next_steps import advise_on_gain, give_verdict
+from ..experiment.stages.stage_results import is_link_to_teacher
 from ..files.atomic import read_json
 from ..pseudo_labels.detections.shard_files import list_shards
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
@@ -160,8 +161,9 @@ def read_stage(work_dir: Path, name: str) -> StageRecord:
         ValueError: If the file with its metrics is no JSON.
     """
     folder = work_dir / name
-    # A link is to the teacher, whose time counts once.
-    seconds = None if folder.is_symlink() else sum_logged_seconds(folder)
+    # The time of the teacher counts once.
+    is_counted = is_link_to_teacher(folder)
+    seconds = None if is_counted else sum_logged_seconds(folder)
     # The folder of an annotation has them too, if it was that of a model.
     if name.rpartition('/')[2] == 'annotate':
         return StageRecord(name, seconds, [], [], None)

@@ -125,6 +125,19 @@ def make_flags(
     return [*flags, *(['--cfg-options', *options] if options else [])]
 
 
+def is_link_to_teacher(folder: Path) -> bool:
+    """Return whether the folder of a model is that of the teacher beside it.
+
+    Args:
+        folder: The folder; it need not exist.
+
+    Returns:
+        Whether it is the link that `training.link_control` makes. A link to
+        another place is a user's.
+    """
+    return folder.is_symlink() and folder.readlink() == Path('teacher')
+
+
 def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
     """Make room for new results, and log why.
 

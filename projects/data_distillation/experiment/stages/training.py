@@ -37,6 +37,7 @@ from .launcher import Launcher
 from .model_names import CONTROL
 from .stage_results import (
     hash_read_images,
+    is_link_to_teacher,
     make_flags,
     replace_file,
     replace_results,
@@ -276,7 +277,7 @@ def link_control(control: Training) -> None:
         OSError: If the link cannot be made.
     """
     folder = control.folder
-    if folder.is_symlink():
+    if is_link_to_teacher(folder):
         folder.unlink()  # The lengths may have changed since then.
     if not is_teacher_control(control.experiment):
         return
