@@ -21,8 +21,12 @@ from projects.data_distillation.command_line import (
     import_own_modules,
     make_parser,
 )
+from projects.data_distillation.files.sealed import check_unchanged
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.report.next_images import propose_images
+from projects.data_distillation.report.next_images import (
+    Proposal,
+    propose_images,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,9 +62,11 @@ def main() -> None:
     args = parse_args()
     import_own_modules(args.custom_imports)
     init_default_scope('mmdet')
+    out = args.out or args.work_dir / 'review'
     try:
+        check_unchanged(Proposal.list_files(out)[0])
         proposal = propose_images(args.work_dir, args.count)
-        files = proposal.write(args.out or args.work_dir / 'review')
+        files = proposal.write(out)
     except (ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
     for note in proposal.notes:

@@ -31,6 +31,7 @@ from projects.data_distillation.experiment.stages.folds import detect_by_folds
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.files.lock import LockedError, locked
+from projects.data_distillation.files.sealed import check_unchanged
 from projects.data_distillation.mmdet_tools import name_work_dir
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.fold_review import review_folds
@@ -143,14 +144,51 @@ def add_folds(parser: argparse.ArgumentParser) -> None:
     add_launcher(parser)
 
 
-def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
+def name_output(args: argparse.Namespace) -> Path:
+    """Name the folder to write to, and check that nothing is lost there.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        The folder, which need not exist.
+
+    Raises:
+        ValueError: If a file that is read would be overwritten.
+        FileExistsError: If the images to correct have been changed.
+    """
+    if args.out:
+        out = args.out
+    elif args.folds is None:
+        out = args.detections.parent / 'review'
+    else:
+        out = name_folds(args) / 'review'
+    files = LabelReview.list_files(out)
+    check_not_read(files, [args.labels])
+    check_unchanged(files[1])
+    return out
+
+
+def name_folds(args: argparse.Namespace) -> Path:
+    """Name the folder of the folds.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        The folder, which need not exist.
+    """
+    return (args.work_dir or name_work_dir(args.detections)) / 'folds'
+
+
+def review(args: argparse.Namespace) -> LabelReview:
     """Look at labels, with detections that are there or with those of folds.
 
     Args:
         args: The arguments of the command line.
 
     Returns:
-        What looks wrong, and the folder to write to.
+        What looks wrong.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -162,16 +200,15 @@ def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
         OSError: If a file in the work folder cannot be written.
     """
     if args.folds is None:
-        found = review_labels(args.detections, args.labels, args.images)
-        return found, args.out or args.detections.parent / 'review'
-    folder = (args.work_dir or name_work_dir(args.detections)) / 'folds'
+        return review_labels(args.detections, args.labels, args.images)
+    folder = name_folds(args)
     experiment = Experiment(args.detections, models=('teacher',))
     launcher = Launcher(args.launcher, args.gpus, args.partition)
     stages = Stages(experiment, launcher, args.seed)
     with locked(folder):
         log_to(folder / 'folds.log')
         folds = detect_by_folds(stages, folder, args.folds)
-    return review_folds(folds, args.images), args.out or folder / 'review'
+    return review_folds(folds, args.images)
 
 
 @quiet_screen()
@@ -181,9 +218,8 @@ def main() -> None:
     args = parse_args()
     add_own_modules()
     try:
-        found, out = review(args)
-        if args.labels:
-            check_not_read(found.list_files(out), [args.labels])
+        out = name_output(args)
+        found = review(args)
     except EXPECTED_ERRORS as error:
         sys.exit(f'error: {error}')
     for line in [*found.notes, *found.write(out, args.count)]:

@@ -73,6 +73,21 @@ def test_files_have_the_chosen_images(drawn, work_dir, call_tool):
     assert not re.search(r'(?:src|href)="(?!data:)', page)
 
 
+@pytest.mark.slow
+def test_corrected_images_are_not_written_again(work_dir, call_tool):
+    file = work_dir / 'review' / 'next_images.json'
+    assert call_tool('next_images', work_dir, '--count', 2).returncode == 0
+    corrected = json.loads(file.read_text())
+    corrected['annotations'].pop()
+    file.write_text(json.dumps(corrected))
+
+    done = call_tool('next_images', work_dir, '--count', 3)
+
+    assert done.returncode == 1
+    assert 'next_images.json must be as this tool wrote' in done.stderr
+    assert json.loads(file.read_text()) == corrected
+
+
 def boxes_by_name(coco: dict) -> dict:
     names = {image['id']: image['file_name'] for image in coco['images']}
     boxes: dict = {name: [] for name in names.values()}

@@ -57,6 +57,24 @@ def test_a_wrong_class_is_listed_and_shown(drawn, call_tool):
     assert page.count('class="box found"') >= 1
 
 
+def test_corrected_images_are_not_written_again(drawn, call_tool):
+    labels = write_labels(drawn, lambda annotations: annotations.pop())
+    command = 'suspicious_labels', store_truth(drawn), labels
+    out = drawn.folder / 'work' / 'review'
+    assert call_tool(*command).returncode == 0
+    assert call_tool(*command).returncode == 0
+    corrected = json.loads((out / 'suspicious_labels.json').read_text())
+    corrected['annotations'][0]['bbox'][0] += 1
+    (out / 'suspicious_labels.json').write_text(json.dumps(corrected))
+
+    done = call_tool(*command)
+
+    assert done.returncode == 1
+    assert 'suspicious_labels.json must be as this tool wrote' in done.stderr
+    kept = json.loads((out / 'suspicious_labels.json').read_text())
+    assert kept == corrected
+
+
 def test_a_missing_label_is_where_the_detector_finds_it(drawn):
     gone = drawn.truth['annotations'][3]
     labels = write_labels(drawn, lambda annotations: annotations.pop(3))

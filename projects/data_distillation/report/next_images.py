@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ..files.atomic import replacing, write_json
+from ..files.atomic import replacing
+from ..files.sealed import write_sealed
 from ..label_files.coco.reading import read_boxes
 from ..pseudo_labels.review.appearance import find_appearance
 from ..pseudo_labels.review.calibration import count_views
@@ -72,6 +73,20 @@ class Proposal:
     notes: list[str]
     has_more: bool = False
 
+    @staticmethod
+    def list_files(out: Path) -> list[Path]:
+        """List the files that `write` writes to a folder.
+
+        Args:
+            out: The folder.
+
+        Returns:
+            Their paths, of the COCO file, the list (CSV) and the page (HTML);
+            they need not exist.
+        """
+        kinds = ('json', 'csv', 'html')
+        return [out / f'next_images.{kind}' for kind in kinds]
+
     def write(self, out: Path) -> list[Path]:
         """Write the COCO file, the list and the page.
 
@@ -79,19 +94,19 @@ class Proposal:
             out: The folder, which is made if it is missing.
 
         Returns:
-            The files, in the order COCO file, list (CSV), page (HTML).
+            The files, see `list_files`.
 
         Raises:
             FileNotFoundError, CocoError: See `make_coco`.
-            OSError: If one of the files cannot be written.
+            OSError: If one of the files cannot be written, or the COCO file
+                has been changed, see `write_sealed`.
         """
-        files = [out / f'next_images.{kind}' for kind in ('json', 'csv')]
-        write_json(files[0], self.make_coco())
+        files = self.list_files(out)
+        write_sealed(files[0], self.make_coco())
         with replacing(files[1]) as file:
             file.write(self.make_list().encode())
-        files.append(out / 'next_images.html')
         title = f'{len(self.images)} images to label next'
-        write_cards(files[-1], title, self.notes, list(self._make_cards()))
+        write_cards(files[2], title, self.notes, list(self._make_cards()))
         return files
 
     def make_coco(self) -> dict:

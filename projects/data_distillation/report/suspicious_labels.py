@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..files.atomic import replacing, write_json
+from ..files.atomic import replacing
+from ..files.sealed import write_sealed
 from ..label_files.coco.contents import check_classes
 from ..label_files.coco.matching import find_image_ids
 from ..label_files.coco.reading import UNCHECKED, CocoError, read_truth
@@ -92,20 +93,19 @@ class LabelReview:
 
         Args:
             out: The folder.
-            count: The number of suspicions that are written, the most likely
-                first; all if there are fewer.
+            count: The most suspicions to write; the most likely come first.
 
         Returns:
             The files, see `list_files`.
 
         Raises:
-            OSError: If one of the files cannot be written.
+            OSError: If a file cannot be written, see also `write_sealed`.
         """
         shown = self.suspicions[:count]
         files = self.list_files(out)
+        write_sealed(files[1], self.make_coco(shown))
         with replacing(files[0]) as file:
             file.write(self.make_list(shown).encode())
-        write_json(files[1], self.make_coco(shown))
         title = f'{len(shown)} suspicious labels'
         write_cards(files[2], title, self.notes, self._make_cards(shown))
         return files

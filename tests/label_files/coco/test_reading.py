@@ -18,6 +18,7 @@ from projects.data_distillation.label_files.coco.contents import (
     count_instances,
     resolve_paths,
 )
+from projects.data_distillation.label_files.coco.problems import Problem
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
     find_origin,
@@ -489,3 +490,13 @@ def test_labeled_file_has_images_or_categories_alone(tmp_path):
         file.write_text(json.dumps(dict(content, categories=CATEGORIES)))
         with pytest.raises(CocoError, match='labeled.json'):
             read_labeled(file)
+
+
+def test_path_with_a_nul_character_is_a_problem():
+    problem = read_file('a\0b.json')
+
+    assert isinstance(problem, Problem)
+    assert (problem.what, problem.advice) == (
+        'embedded null byte',
+        'correct the path',
+    )

@@ -301,8 +301,7 @@ def read_file(
 
     Args:
         path: The path of the file.
-        polygons: Whether to keep `segmentation`, which is most of a large
-            file. Only the checks of masks need it.
+        polygons: Whether to keep `segmentation`, as checks of masks need it.
         schema: The rules that its values must follow.
         summarize: Takes each object in the file and returns what takes its
             place, instead of removing `segmentation`. Not with `polygons`.
@@ -344,18 +343,19 @@ def read_object(
     Args:
         path: The path of the file.
         decode: Returns the text of the bytes in the file.
-        hook: A function that takes each object in the file and returns what
-            takes its place; None leaves all objects as they are.
+        hook: Takes an object and returns what takes its place, or None.
 
     Returns:
         The object, or the problem that it cannot be read.
     """
-    is_fixable = False
     try:
         written = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # A NUL character in the path.
+        what = getattr(error, 'strerror', None) or str(error)
+        return Problem(str(path), 'file', '', what, 'correct the path')
+    is_fixable = False
+    try:
         content = json.loads(decode(written), object_hook=hook)
-    except OSError as error:
-        what, advice = f'{error.strerror}', 'correct the path'
     except EncodingError as error:
         what, advice = str(error), 'say which one, with --encoding'
     except ValueError as error:  # Also UnicodeDecodeError.
