@@ -31,15 +31,22 @@ def drawn(dtype=np.uint8) -> dict:
                 bbox=[x1, y1, x2, y2],
                 bbox_label=label,
                 ignore_flag=int(label == 1),
+                mask=[[x1, y1, x2, y1, x2, y2, x1, y2]],
             )
         )
-    sample = dict(img=image, img_shape=(100, 130), instances=instances)
+    sample = dict(img=image, img_shape=(100, 130), ori_shape=(100, 130))
+    sample['instances'] = instances
     return LoadAnnotations(with_bbox=True)(sample)
+
+
+def has_color(image, color) -> np.ndarray:
+    """Whether each pixel has a color, as 0 or 1."""
+    return (np.abs(image.astype(int) - color) < 90).all(-1).astype(np.uint8)
 
 
 def place_of(image, color) -> list[int] | None:
     """The bounding box of a color's pixels."""
-    mask = (np.abs(image.astype(int) - color) < 90).all(-1).astype(np.uint8)
+    mask = has_color(image, color)
     x, y, width, height = cv2.boundingRect(mask)
     return [x, y, x + width, y + height] if width else None
 
@@ -77,6 +84,39 @@ def test_boxes_labels_and_regions_follow_the_pixels(moving):
     assert num_exact > 150
     assert num_lost > 0
     assert len(moved) > 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('poly2mask', [True, False])
+def test_masks_follow_the_pixels(moving, poly2mask):
+    np.random.seed(0)
+    load = LoadAnnotations(with_mask=True, poly2mask=poly2mask)
+    moved = set()
+    for _ in range(60):
+        result = moving(load(drawn()))
+        masks = result['gt_masks'].masks
+        assert len(masks) == len(result['gt_bboxes_labels'])
+        for label, mask in zip(result['gt_bboxes_labels'], masks, strict=True):
+            visible = has_color(result['img'], COLORS[label])
+            # Colors and masks are interpolated at the edges.
+            kernel = np.ones((3, 3), np.uint8)
+            assert not (cv2.erode(mask, kernel) > visible).any()
+            assert not (visible > cv2.dilate(mask, kernel)).any()
+            moved.add(mask.tobytes())
+
+    assert len(moved) > 60
+
+
+@pytest.mark.parametrize('count', [0, 3])
+def test_images_without_objects_have_no_masks(count):
+    sample = drawn()
+    sample['instances'] = sample['instances'][:count]
+    loaded = LoadAnnotations(with_mask=True, poly2mask=False)(sample)
+
+    masks = build()(loaded)['gt_masks']
+
+    assert masks.masks.shape[1:] == (100, 130)
+    assert len(masks) <= count
 
 
 def area_of(label: int) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.registry import TRANSFORMS
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 # The same transforms as in MMDetection's semi_coco_detection.py, each with a
 # random magnitude. `ColorTransform` leaves the image as it is.
@@ -32,7 +33,8 @@ class StrongAugmentation(BaseTransform):
     the image was rotated. A box is dropped if the patches cover 90 % of it or
     more (what two of them cover counts twice), or if no more than a pixel of
     its width or height is left. Masks follow in the same way, and patches are
-    cut out of them. An image may be left without boxes.
+    cut out of them; polygons become bitmaps, since MMDetection cuts nothing
+    else. An image may be left without boxes.
 
     Args:
         geometric: Whether to rotate (by up to 30 degrees), shear (by up to 30
@@ -64,11 +66,11 @@ class StrongAugmentation(BaseTransform):
                 3), BGR, whose pixels may be floats, its `img_shape`, and
                 `gt_bboxes` (`HorizontalBoxes`, xyxy in pixels of `img`) with
                 `gt_bboxes_labels` and `gt_ignore_flags`; maybe also
-                `gt_masks`. It is changed in place.
+                `gt_masks`, of either kind. It is changed in place.
 
         Returns:
             The same results, with new pixels (uint8, of the same shape) and
-            new boxes, of which there may be none.
+            new boxes, of which there may be none; masks are `BitmapMasks`.
 
         Raises:
             AssertionError: If there are no `gt_bboxes`.
@@ -76,6 +78,10 @@ class StrongAugmentation(BaseTransform):
         # PhotoMetricDistortion leaves floats, some of them out of [0, 255].
         pixels = np.rint(results['img'].astype(np.float32)).clip(0, 255)
         results['img'] = pixels.astype(np.uint8)
+        if isinstance(masks := results.get('gt_masks'), PolygonMasks):
+            # Not `to_bitmap`: OpenCV moves no bool.
+            pixels = masks.to_ndarray().astype(np.uint8)
+            results['gt_masks'] = BitmapMasks(pixels, *pixels.shape[1:])
         return self.transforms(results)
 
 
