@@ -565,6 +565,25 @@ def test_boxes_without_area_are_left_out(merger_class, arguments):
 
 
 @every_merger
+@aware_or_agnostic
+@pytest.mark.parametrize('column', [0, 2, 4])
+@pytest.mark.parametrize('value', [math.nan, math.inf], ids=str)
+def test_numbers_that_are_not_finite_spoil_no_other_box(
+    merger_class, arguments, class_agnostic, column, value
+):
+    rows = [(0, 0, 10, 10, 0.9, 0), (1, 0, 11, 10, 0.5, 0)]
+    rows.append((40, 40, 50, 50, 0.7, 1))
+    broken = [1, 0, 10, 10, 0.8, 0]
+    broken[column] = value
+    merger = merger_class(class_agnostic=class_agnostic, **arguments)
+
+    merged = merger(**boxes_of(rows[0], broken, *rows[1:]))
+
+    alone = merger(**boxes_of(*rows))
+    assert all(torch.equal(merged[name], alone[name]) for name in FIELDS)
+
+
+@every_merger
 def test_classes_stay_apart_left_of_and_above_the_image(
     merger_class, arguments
 ):

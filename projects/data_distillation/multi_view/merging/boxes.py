@@ -52,7 +52,8 @@ class Boxes:
 def join_images(images: Sequence[dict]) -> Boxes:
     """Put the boxes of some images together, apart from those without area.
 
-    A box with a NaN has no area either.
+    A box with a NaN or an infinite number has no area either, nor has one whose
+    score is such a number: in a mean, it would spoil the boxes beside it.
 
     Args:
         images: The arguments of `Merger.__call__` by name, for each image; at
@@ -73,8 +74,8 @@ def join_images(images: Sequence[dict]) -> Boxes:
     check_views(
         columns[3], repeat_numbers(num_views, counts, columns[3].device)
     )
-    # This also drops boxes with NaN, for which each comparison is False.
     has_area = (columns[0][:, 2:] > columns[0][:, :2]).all(dim=1)
+    has_area &= columns[0].isfinite().all(dim=1) & columns[1].isfinite()
     if not has_area.all():
         counts = [int(part.sum()) for part in has_area.split(counts)]
         columns = [column[has_area] for column in columns]

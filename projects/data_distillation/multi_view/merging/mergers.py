@@ -68,7 +68,8 @@ class Merger(ABC):
     ) -> InstanceData:
         """Merge the boxes of one image.
 
-        A box without area, or with a NaN, is not an object and is left out.
+        A box without area is not an object and is left out, as is one with a
+        number or a score that is not finite.
 
         A box supports a detection if it has the same class (any class, if
         `class_agnostic`) and overlaps the detection by more than
