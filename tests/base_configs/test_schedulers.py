@@ -407,3 +407,11 @@ def run_curve(configs: list[dict], length: int) -> list[float]:
         for scheduler in schedulers:
             scheduler.step()
     return rates
+
+
+def test_infinite_end_is_none():
+    scheduler = dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01)
+
+    endless = scale_scheduler(dict(scheduler, end=math.inf), IN_EPOCHS)
+
+    assert endless == scale_scheduler(scheduler, IN_EPOCHS)

@@ -143,7 +143,9 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
 
 
 def drop_defaults(scheduler: Mapping) -> dict:
-    """Drop the counts that are None, for which MMEngine takes its defaults.
+    """Drop the counts that say no more than MMEngine's defaults.
+
+    These are None, and an infinite `end`.
 
     Args:
         scheduler: The config of the scheduler. It is not changed.
@@ -171,10 +173,13 @@ def drop_defaults(scheduler: Mapping) -> dict:
                 f'`{key}`, got {scheduler[key]}: {WAY_OUT} such a number, or '
                 'without this scheduler'
             )
-    lengths = ('T_max', 'total_steps')
-    return {
-        k: v for k, v in scheduler.items() if v is not None or k not in lengths
-    }
+    kept = dict(scheduler)
+    for key in ('T_max', 'total_steps'):
+        if kept.get(key, 0) is None:
+            del kept[key]
+    if math.isinf(kept.get('end', 0)):
+        del kept['end']
+    return kept
 
 
 def replace_kind(scheduler: Mapping, kind: str) -> str:

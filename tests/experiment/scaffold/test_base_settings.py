@@ -222,6 +222,16 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
             '1 warm-up of less than 2 iterations: left out',
         ),
         ("held_out = ['val.json']", 'new values: held_out'),
+        (
+            'train_cfg = dict(_delete_=True, max_iters=20_000, '
+            "type='IterBasedTrainLoop')\nparam_scheduler = []",
+            'epochs of COCO; --iterations 20000 keeps it',
+        ),
+        (
+            'val_dataloader = dict(dataset=dict(pipeline=[dict('
+            "type='LoadImageFromFile'), dict(type='PackDetInputs')]))",
+            'val_dataloader.dataset.pipeline: that of test_dataloader',
+        ),
         (NORMALIZED, "views: the test pipeline has ['Normalize'], so that"),
         (
             "train_dataloader = dict(dataset=dict(type='LVISDataset'))",
@@ -293,6 +303,20 @@ def test_masks_are_measured_of_segmentors_only(own, key):
     check_monitors(own(hook, MASK_RCNN), CLASSES)
     with pytest.raises(DetectorError, match=f'watches {key!r}'):
         check_monitors(own(hook), CLASSES)
+
+
+def test_one_sampler_of_both_loaders_is_replaced(written):
+    loader = "dict(type='AspectRatioBatchSampler')"
+
+    cfgs = written(
+        f"""
+val_dataloader = dict(batch_sampler={loader})
+test_dataloader = dict(batch_sampler={loader})
+"""
+    )
+
+    for name in ('val_dataloader', 'test_dataloader'):
+        assert cfgs['teacher'][name].batch_sampler is None
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,15 @@ def test_own_config_has_the_batch_of_its_base(tmp_path, text, images):
     file.write_text(f'_base_ = {TINY!r}\n{text}\n')
 
     assert find_base_batch_size(read_config(str(file))) == images
+
+
+@pytest.mark.parametrize(
+    ('file', 'images'),
+    [('run_8xb32_a/my.py', 16), ('run_8xb32_a/my_8xb4_a.py', 32)],
+)
+def test_name_of_a_folder_says_nothing(tmp_path, file, images):
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.write_text("_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'\n")
+
+    assert find_base_batch_size(read_config(str(path))) == images

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from builders import write_coco
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
 
+from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.gains import (
     BEST_MODEL,
     RESULTS,
+    check_evaluator,
     find_truth,
     format_gain,
     link_best_model,
@@ -131,11 +134,60 @@ def test_best_model_is_linked(tmp_path):
     assert not (tmp_path / BEST_MODEL).readlink().is_absolute()
 
 
+def test_file_of_the_user_is_not_replaced_by_a_link(tmp_path, caplog):
+    caplog.set_level('INFO', LOG.name)
+    checkpoint = tmp_path / 'teacher' / 'iter_9.pth'
+    (tmp_path / BEST_MODEL).write_text('mine')
+
+    best = link_best_model(tmp_path, dict(a=0.1), dict(a=checkpoint))
+
+    assert best == 'a'
+    assert (tmp_path / BEST_MODEL).read_text() == 'mine'
+    assert f'which is {checkpoint}: ' in caplog.text
+
+
+@pytest.mark.parametrize(
+    'evaluator',
+    [
+        dict(type='CocoMetric'),
+        dict(type=CocoMetric, metric='bbox'),
+        dict(type='mmdet.CocoMetric', metric=['bbox', 'segm']),
+        dict(type='CocoMetric', metric_items=['mAP_50', 'mAP']),
+        [dict(type='VOCMetric'), dict(type='CocoMetric')],
+        [dict(type='Unknown', prefix='coco')],
+    ],
+    ids=str,
+)
+def test_evaluator_with_box_map_is_accepted(evaluator):
+    check_evaluator(Config(dict(test_evaluator=evaluator)), 'student.py')
+
+
+@pytest.mark.parametrize(
+    'evaluator',
+    [
+        dict(type='VOCMetric'),
+        dict(type='LVISMetric'),
+        dict(type='Unknown'),
+        dict(type='CocoMetric', metric='proposal'),
+        dict(type='CocoMetric', metric=['segm']),
+        dict(type='CocoMetric', metric_items=['mAP_50']),
+        [dict(type='CocoMetric', prefix='val')],
+    ],
+    ids=str,
+)
+def test_evaluator_without_box_map_is_refused(evaluator):
+    cfg = Config(dict(test_evaluator=evaluator))
+
+    with pytest.raises(ValueError, match=r'of student\.py must give coco/'):
+        check_evaluator(cfg, 'student.py')
+
+
 @pytest.mark.parametrize(
     ('evaluator', 'file'),
     [
         (dict(type='CocoMetric', ann_file='a.json'), 'a.json'),
         ([dict(type='X'), dict(type='mmdet.CocoMetric', ann_file='b')], 'b'),
+        (dict(type='CocoMetric'), None),
         (dict(type='VOCMetric'), None),
         (None, None),
     ],

@@ -1,5 +1,6 @@
 """distill.py, as real processes, on a tiny experiment."""
 
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from projects.data_distillation.experiment.processes.child_process import (
 )
 from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.definition import Experiment
+from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.model_evaluation import (
     mark_evaluated,
 )
@@ -27,7 +29,9 @@ from projects.data_distillation.experiment.stages.run import (
     warn_of_no_labels,
 )
 from projects.data_distillation.experiment.stages.training import (
+    Training,
     is_teacher_control,
+    link_control,
 )
 from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.files.lock import locked
@@ -752,6 +756,27 @@ def test_given_teacher_is_no_control(tiny_experiment, tmp_path, monkeypatch):
     assert not is_teacher_control(Experiment(experiment, given=given))
     config.unlink()
     assert not is_teacher_control(Experiment(experiment))
+
+
+def test_control_is_trained_where_no_link_can_be_made(
+    tiny_experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny_experiment.parent)
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'experiment')
+    (experiment / CONTROL_CONFIG).write_text("_base_ = './teacher.py'\n")
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EOPNOTSUPP, 'Operation not supported')
+
+    monkeypatch.setattr(Path, 'symlink_to', refuse)
+    folder = tmp_path / 'supervised_long'
+    control = Training(
+        Experiment(experiment), Launcher(), None, 'supervised_long', folder
+    )
+
+    link_control(control)
+
+    assert not folder.is_symlink()
 
 
 def test_rounds_end_with_a_student_that_is_not_better(caplog):

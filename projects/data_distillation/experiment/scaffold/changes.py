@@ -106,6 +106,12 @@ def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
             f'batch_sampler {describe_part(batch_sampler)}: none, as it would '
             "undo the ratio of the student's images"
         )
+    val, test = (
+        (detector.cfg.get(f'{kind}_dataloader') or {}).get('dataset') or {}
+        for kind in ('val', 'test')
+    )
+    if val.get('pipeline', test.get('pipeline')) != test.get('pipeline'):
+        yield 'val_dataloader.dataset.pipeline: that of test_dataloader'
     for name in LOADERS:
         for key, value in override_loader(detector, name).items():
             old, new = detector.cfg[name][key], value
@@ -199,13 +205,14 @@ def list_schedule_changes(
     num_left_out = len(schedule.schedulers) - len(kept)
     if num_left_out:
         yield f'{num_left_out} warm-up of less than 2 iterations: left out'
-    for scheduler in kept:
-        for key in ('eta_min', 'eta_max'):
-            if scheduler.get(key) and is_rate_scaled(scheduler, schedule):
-                yield (
-                    f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
-                    f'{images} images in a step; change it with their number'
-                )
+    for scheduler in filter(lambda s: is_rate_scaled(s, schedule), kept):
+        yield from list_fitted_rates(scheduler, images)
+    if not schedule.is_in_epochs and schedule.total != plan.iterations:
+        yield (
+            f'max_iters={schedule.total}: {plan.iterations}, as it is counted '
+            f'as {schedule.count_epochs(images):.2g} epochs of COCO; '
+            f'--iterations {schedule.total} keeps it'
+        )
     if number := schedule.batches_per_epoch:
         yield (
             f'num_batch_per_epoch={number}: its epochs are counted as '
@@ -217,6 +224,24 @@ def list_schedule_changes(
             yield (
                 f'{get_type(hook)} is kept as it is; in it, an epoch is the '
                 'whole training, and there are 4 validations'
+            )
+
+
+def list_fitted_rates(scheduler: Mapping, images: int) -> Iterator[str]:
+    """Say which rates of a scheduler were fitted to the batch size.
+
+    Args:
+        scheduler: The config of the scheduler.
+        images: The number of images in a step.
+
+    Yields:
+        A text for each rate.
+    """
+    for key in ('eta_min', 'eta_max'):
+        if scheduler.get(key):
+            yield (
+                f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
+                f'{images} images in a step; change it with their number'
             )
 
 

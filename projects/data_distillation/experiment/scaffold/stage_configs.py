@@ -181,11 +181,11 @@ class NewExperiment:
         return settings
 
     def _configure_loaders(self) -> dict:
-        loader = dict(
-            dataset=dict(_delete_=True, **self._make_test_set()),
+        loader = {
+            'dataset': dict(_delete_=True, **self._make_test_set()),
             **override_loader(self.detector, 'val_dataloader'),
             **override_loader(self.detector, 'test_dataloader'),
-        )
+        }
         return dict(
             train_dataloader=dict(
                 batch_size=self.plan.batch_size,

@@ -19,6 +19,7 @@ from ...pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..processes.log import say
 from .fingerprint import find_annotation_files
+from .gains import check_evaluator
 from .stage_options import change_config, check_options, fit_options
 
 # The stages in which teachers run on views.
@@ -201,6 +202,8 @@ class Experiment:
             CheckpointError: If the student cannot be a teacher.
         """
         self.check_options()
+        if self.can_evaluate:
+            check_evaluator(self.load('student'), self.config('student'))
         find_pseudo_label_key(self.load('student'))
         images = self.build_images('annotate')
         hook = self.build_detection_hook('annotate')

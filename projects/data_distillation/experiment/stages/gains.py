@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from mmdet.registry import METRICS
 from mmengine.config import Config
 
 from ...label_files.coco.matching import ImageMatches, match_images
@@ -28,7 +28,58 @@ NUM_DRAWS = 500
 BEST_MODEL = 'best_model.pth'
 
 
-def find_coco_metric(cfg: Config) -> tuple[str, dict] | None:
+def check_evaluator(cfg: Config, where: str | Path) -> None:
+    """Check that an evaluator gives what models are compared by.
+
+    Args:
+        cfg: The config of a model.
+        where: Its file, for the message.
+
+    Raises:
+        ValueError: If none of its evaluators gives `coco/bbox_mAP`.
+    """
+    evaluators = list_evaluators(cfg)
+    if not any(map(gives_box_map, evaluators.values())):
+        raise ValueError(
+            f'`test_evaluator` of {where} must give coco/bbox_mAP, by which '
+            f'models are compared, got {list(evaluators.values())}: add a '
+            "CocoMetric whose `metric` has 'bbox'"
+        )
+
+
+def gives_box_map(evaluator: Mapping) -> bool:
+    """Return whether an evaluator gives `coco/bbox_mAP`.
+
+    Args:
+        evaluator: Its config; its type may be a name or a class.
+
+    Returns:
+        Whether it does, if the detections have boxes.
+    """
+    kind = evaluator['type']
+    kind = METRICS.get(kind) if isinstance(kind, str) else kind
+    prefix = evaluator.get('prefix') or getattr(kind, 'default_prefix', None)
+    items = evaluator.get('metric_items') or ['mAP']
+    is_for_boxes = 'bbox' in evaluator.get('metric', 'bbox')
+    return prefix == 'coco' and is_for_boxes and 'mAP' in items
+
+
+def list_evaluators(cfg: Config) -> dict[str, Mapping]:
+    """List the evaluators in the config of a model.
+
+    Args:
+        cfg: The config of the model.
+
+    Returns:
+        The key of each, with dots as for `--cfg-options`, and its config.
+    """
+    evaluators = cfg.get('test_evaluator') or []
+    if isinstance(evaluators, Mapping):
+        return {'test_evaluator': evaluators}
+    return {f'test_evaluator.{n}': one for n, one in enumerate(evaluators)}
+
+
+def find_coco_metric(cfg: Config) -> tuple[str, Mapping] | None:
     """Find the evaluator of boxes in the config of a model.
 
     Args:
@@ -41,11 +92,7 @@ def find_coco_metric(cfg: Config) -> tuple[str, dict] | None:
     Raises:
         KeyError: If an evaluator before it has no `type`.
     """
-    evaluators = cfg.get('test_evaluator') or []
-    keyed = [(f'test_evaluator.{n}', one) for n, one in enumerate(evaluators)]
-    if isinstance(evaluators, Mapping):
-        keyed = [('test_evaluator', evaluators)]
-    for key, evaluator in keyed:
+    for key, evaluator in list_evaluators(cfg).items():
         if evaluator['type'].endswith('CocoMetric'):
             return key, evaluator
     return None
@@ -58,14 +105,14 @@ def find_truth(cfg: Config) -> str | None:
         cfg: The config of the model.
 
     Returns:
-        The path as the config has it; None if it has no `CocoMetric`.
+        The path as the config has it; None if it has no `CocoMetric`, or one
+        that takes the truth from the dataset.
 
     Raises:
-        KeyError: If the `CocoMetric` has no `ann_file`, or an evaluator before
-            it no `type`.
+        KeyError: If an evaluator before it has no `type`.
     """
     found = find_coco_metric(cfg)
-    return found and found[1]['ann_file']
+    return found and found[1].get('ann_file')
 
 
 def find_results_key(cfg: Config) -> str | None:
@@ -186,17 +233,24 @@ def link_best_model(
         checkpoints: The checkpoint of each model.
 
     Returns:
-        The name of the best model; of equally good ones, the first.
+        The name of the best model; of equally good ones, the first. If there
+        is no link, because a file of the user has its name or the file system
+        has no links, a warning names the checkpoint.
 
     Raises:
         ValueError: If there are no models.
-        OSError: If the link cannot be made.
     """
     best = max(mean_aps, key=lambda name: mean_aps[name])
     link = work_dir / BEST_MODEL
-    # `exists` would be False for a link that leads nowhere.
-    with suppress(FileNotFoundError):
-        link.unlink()
-    # A relative link, so that the work folder can be moved.
-    link.symlink_to(os.path.relpath(checkpoints[best], work_dir))
+    try:
+        if link.is_symlink():
+            link.unlink()
+        # A relative link, so that the work folder can be moved.
+        link.symlink_to(os.path.relpath(checkpoints[best], work_dir))
+    # The models are trained: a link is not worth losing their comparison.
+    except OSError as error:
+        say(
+            f'warning: {link} cannot be a link to the best model, which is '
+            f'{checkpoints[best]}: {error}'
+        )
     return best

@@ -274,7 +274,7 @@ def link_control(control: Training) -> None:
         FileNotFoundError: If there is no config of the teacher.
         ImportError: If a config imports a module that is not there.
         ValueError: If a config or an option cannot be used.
-        OSError: If the link cannot be made.
+        OSError: If an older link or older results cannot be moved away.
     """
     folder = control.folder
     if is_link_to_teacher(folder):
@@ -285,8 +285,11 @@ def link_control(control: Training) -> None:
         replace_results(CONTROL, folder, reasons)
     if not folder.exists():
         say(f'{CONTROL}: the teacher, which is trained as long as the student')
-        # A relative link, so that the work folder can be moved.
-        folder.symlink_to('teacher', target_is_directory=True)
+        try:
+            # A relative link, so that the work folder can be moved.
+            folder.symlink_to('teacher', target_is_directory=True)
+        except OSError as error:  # Some file systems have no links.
+            say(f'{CONTROL}: trained again, as no link can be made: {error}')
 
 
 def count_passes(

@@ -52,7 +52,7 @@ class Boxes:
 def join_images(images: Sequence[dict]) -> Boxes:
     """Put the boxes of some images together, apart from those without area.
 
-    A box with a NaN or an infinite number has no area either, nor has one whose
+    One with a NaN or an infinite number has no area either, nor has one whose
     score is such a number: in a mean, it would spoil the boxes beside it.
 
     Args:
