@@ -116,7 +116,7 @@ def main() -> None:
     try:
         check_not_read(report.list_files(out), (args.truth, args.labels))
         print(report.write(out))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')
 
 

@@ -67,7 +67,7 @@ def main() -> None:
         check_unchanged(Proposal.list_files(out)[0])
         proposal = propose_images(args.work_dir, args.count)
         files = proposal.write(out)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')
     for note in proposal.notes:
         print(note)

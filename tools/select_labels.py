@@ -163,7 +163,7 @@ def main() -> None:
     try:
         check_not_read((args.out, args.report), list_read(args))
         print(select_labels(*files, args.rules, args.out, args.images))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')
     # After the labels, which are worth having even if the page fails.
     if args.report:

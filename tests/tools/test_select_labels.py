@@ -264,6 +264,22 @@ def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):
     assert annotations[0] == annotations[1]
 
 
+def test_rules_of_another_version_are_an_error(tool, store, labeled, tmp_path):
+    first, second = tmp_path / 'a.json', tmp_path / 'b.json'
+    tool(store, '--labeled', labeled, '--out', first)
+    text = first.read_text()
+    assert text.count('"selector": {') == 1
+    newer = text.replace('"selector": {', '"selector": {"unknown": 0.1, ')
+    first.write_text(newer)
+
+    _, error = tool(
+        store, '--labeled', labeled, '--out', second, '--like', first
+    )
+
+    assert error.startswith('error: ') and "argument 'unknown'" in error
+    assert not second.exists()
+
+
 def test_only_the_images_of_a_file_are_taken(tool, store, labeled, tmp_path):
     images = tmp_path / 'images.json'
     images.write_text(json.dumps(dict(images=[dict(id=7, file_name='1')])))

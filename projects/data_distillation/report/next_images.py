@@ -257,7 +257,9 @@ def choose_next_images(
     classes = list(source.labels.min_scores)
     images = [
         NextImage(
-            row, values.errors[row].sum(), explain_image(values, row, classes)
+            row,
+            values.errors_of(row).sum(),
+            explain_image(values, row, classes),
         )
         for row in candidates[choice.indices].tolist()
     ]
@@ -283,7 +285,7 @@ def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
         found = choose_next_images(
             source, NUM_SHOWN, (None, 'a report loads none'), CANDIDATES
         )
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None  # The page says what is missing.
     return Tab(
         'Label next',

@@ -13,6 +13,7 @@ from projects.data_distillation.label_files.coco.matching import (
     ImageMatches,
     match_images,
 )
+from projects.data_distillation.pseudo_labels.quality import bootstrap
 from projects.data_distillation.pseudo_labels.quality.bootstrap import (
     compute_average_precision,
     compute_mean_ap,
@@ -89,6 +90,19 @@ def test_map_is_that_of_coco(seed, num_crowds):
 
     assert mean_ap == pytest.approx(evaluate(truth, found))
     assert mean_ap > 0.1
+
+
+@pytest.mark.parametrize('size', [1, 900, 2_000, 10**6])
+def test_draws_in_parts_are_those_at_once(monkeypatch, size):
+    random = np.random.default_rng(0)
+    truth = make_truth(draw_boxes(random, 40, False), range(NUM_IMAGES))
+    found = draw_boxes(random, 80, with_scores=True)
+    matches = match_images(truth, found, range(NUM_IMAGES), IOUS)
+    weights = draw_images(NUM_IMAGES, 50)
+    expected = bootstrap.average_classes(matches, weights)
+    monkeypatch.setattr(bootstrap, 'MATRIX_SIZE', size)
+
+    assert (compute_mean_ap(matches, weights) == expected).all()
 
 
 def test_an_image_that_is_drawn_twice_counts_like_two_images():

@@ -75,8 +75,10 @@ def work_dir(tmp_path):
     return folder
 
 
-def read_table(folder):
-    return DetectionStore(folder / 'detections').read()
+def read_images(folder):
+    """The rows of the images, and their names."""
+    table = DetectionStore(folder / 'detections').read()
+    return table, table['file_name']
 
 
 # Squares of 8 pixels overlap those of 10 by 0.64, those of 5 by 0.25.
@@ -127,6 +129,47 @@ def test_nothing_beside_is_said_in_the_figures(work_dir, truth, tmp_path):
     assert content['beside'] is None
 
 
+@pytest.mark.slow
+def test_images_that_are_no_longer_unlabeled_do_not_count(
+    work_dir, truth, tmp_path
+):
+    """Image 1 has neither labels nor a truth any more."""
+    file = work_dir / 'pseudo_labels.json'
+    content = json.loads(file.read_text())
+    content['info']['data_distillation']['num_detections'] = 1
+    content['images'] = [dict(id=1, file_name='0')]
+    file.write_text(json.dumps(content))
+    truth.write_text(json.dumps(only_first_image(truth)))
+    one = write_store(tmp_path / 'one', 5)
+
+    text = LabelReport(work_dir, truth, beside=one).write(tmp_path / 'out')
+
+    assert '1 images are no longer in the file of pseudo labels' in text
+    assert 'pseudo labels images: 1\npseudo labels instances: 1\n' in text
+    assert 'pseudo labels precision: 1.000' in text
+    assert 'beside bbox_mAP: 100.0, the same' in text
+
+
+@pytest.mark.slow
+def test_images_that_the_truth_has_lost_give_no_estimate(
+    work_dir, truth, tmp_path
+):
+    validation = write_store(tmp_path / 'validation', 10)
+    truth.write_text(json.dumps(only_first_image(truth)))
+
+    report = LabelReport(work_dir, truth, validation=validation)
+    text = report.write(tmp_path / 'out')
+
+    assert '1 images are no longer in the truth and are left out' in text
+    assert 'from 1 labeled images with 1 objects' in text
+
+
+def only_first_image(truth) -> dict:
+    content = json.loads(truth.read_text())
+    annotations = [a for a in content['annotations'] if a['image_id'] == 1]
+    return dict(content, images=content['images'][:1], annotations=annotations)
+
+
 @pytest.mark.parametrize(
     ('names', 'words'),
     [
@@ -139,19 +182,19 @@ def test_other_images_are_refused(work_dir, truth, tmp_path, names, words):
     other = write_store(tmp_path / 'other', 10, names)
 
     with pytest.raises(StoreError, match=f'other must have .* {words}'):
-        measure_others(other, read_table(work_dir), truth, by_masks=True)
+        measure_others(other, *read_images(work_dir), truth, by_masks=True)
 
 
 def test_other_classes_are_refused(work_dir, truth, tmp_path):
     other = write_store(tmp_path / 'other', 10, classes=CLASSES[::-1])
 
     with pytest.raises(CocoError, match='classes'):
-        measure_others(other, read_table(work_dir), truth, by_masks=True)
+        measure_others(other, *read_images(work_dir), truth, by_masks=True)
 
 
 def test_no_detections_are_refused(work_dir, truth, tmp_path):
     with pytest.raises(StoreError, match='at least one image'):
-        measure_others(tmp_path / 'no', read_table(work_dir), truth, False)
+        measure_others(tmp_path / 'no', *read_images(work_dir), truth, False)
 
 
 def test_detections_without_masks_are_refused(work_dir, truth, tmp_path):
@@ -160,7 +203,7 @@ def test_detections_without_masks_are_refused(work_dir, truth, tmp_path):
     boxes.flush()
 
     with pytest.raises(StoreError, match='have no masks to compare'):
-        measure_others(boxes.folder, read_table(work_dir), truth, True)
+        measure_others(boxes.folder, *read_images(work_dir), truth, True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How likely a detection is right."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from projects.data_distillation.pseudo_labels.review.calibration import (
     fit_calibration,
     fit_logistic,
     judge_rows,
+    make_columns,
 )
 from projects.data_distillation.pseudo_labels.review.signals import Signals
 
@@ -69,6 +71,21 @@ def test_the_fit_has_no_slope():
     slope = columns.T @ (target - chances)
     slope[1:] -= weights[1:]
     assert slope == pytest.approx(np.zeros(4), abs=1e-3)
+
+
+def test_chances_are_those_of_the_columns_of_the_fit():
+    signals, _ = draw_signals(50)
+    is_right = np.arange(50) % 3 == 0
+    found = fit_calibration(signals, is_right, 2, 10)
+    columns = make_columns(signals, found.mean, found.scale, 2)
+
+    chances = 1 / (1 + np.exp(-columns @ found.weights))
+    assert found(signals) == pytest.approx(chances)
+    # A class that was not there at the fit has no column.
+    others = replace(signals, labels=signals.labels + 2)
+    columns[:, 6:] = 0
+    chances = 1 / (1 + np.exp(-columns @ found.weights))
+    assert found(others) == pytest.approx(chances)
 
 
 @pytest.mark.parametrize('is_right', [True, False])

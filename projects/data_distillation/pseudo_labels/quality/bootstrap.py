@@ -6,6 +6,9 @@ from ...label_files.coco.matching import ImageMatches
 
 # COCO reads precision off at these recalls.
 RECALLS = np.linspace(0, 1, 101)
+# Of this many numbers is each of a few matrices in memory, of draws times
+# detections of a class.
+MATRIX_SIZE = 2_000_000
 
 
 def compute_mean_ap(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
@@ -15,11 +18,28 @@ def compute_mean_ap(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
 
     Args:
         matches: The detections on m images, matched with the truth.
-        weights: Shape (k, m), how often each image is in each draw.
+        weights: Shape (k, m), how often each image is in each draw; k is at
+            least 1.
 
     Returns:
         Shape (k,), in [0, 1]. Classes without an object in a draw do not count
         there. It is 0 for a draw without objects.
+    """
+    most = np.bincount(matches.labels, minlength=1).max()
+    num_parts = min(len(weights), 1 + len(weights) * most // MATRIX_SIZE)
+    parts = np.array_split(weights, num_parts)
+    return np.concatenate([average_classes(matches, part) for part in parts])
+
+
+def average_classes(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
+    """Compute what `compute_mean_ap` does, for all draws at once.
+
+    Args:
+        matches: The detections on m images, matched with the truth.
+        weights: Shape (k, m), how often each image is in each draw.
+
+    Returns:
+        Shape (k,), in [0, 1].
     """
     num_truth = weights @ matches.num_truth
     of_class = np.stack(

@@ -12,8 +12,14 @@ from matplotlib.figure import Figure
 
 from ...files.atomic import write_json
 from ...label_files.coco.matching import ClassMatches
+from ...label_files.coco.reading import read_truth
+from ..detections.columns import keep_listed
 from ..detections.store import DetectionStore
-from ..selection.coco_writer import PSEUDO_LABELS, read_origin
+from ..selection.coco_writer import (
+    PSEUDO_LABELS,
+    keep_selected,
+    read_origin,
+)
 from ..selection.export import read_rules
 from ..selection.rules import SelectionRules
 from .label_quality import (
@@ -99,7 +105,8 @@ class LabelReport:
         """
         min_scores = read_min_scores(self.pseudo_labels)
         rules = SelectionRules(**read_rules(self.pseudo_labels))
-        table, num_unreadable = self._read_detections()
+        stored, num_unreadable = self._read_detections()
+        table = self._keep_counted(stored)
         quality = measure_stored(
             table,
             rules.find_candidates(table),
@@ -110,7 +117,8 @@ class LabelReport:
         )
         beside = None
         if self.beside:
-            given = table, self.truth, self.by_masks
+            images = table['file_name']
+            given = stored, images, self.truth, self.by_masks
             beside = measure_others(self.beside, *given)
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = self.list_files(out)
@@ -120,6 +128,12 @@ class LabelReport:
         if num_unreadable:
             lines.append(
                 f'{num_unreadable:,} images could not be read and are left out'
+            )
+        if num_gone := len(stored) - len(table):
+            lines.append(
+                f'{num_gone:,} images are no longer in the '
+                f'{"truth" if self.validation else "file of pseudo labels"} '
+                'and are left out'
             )
         lines += [f'written: {file}' for file in files]
         return '\n'.join([*lines, *self._summary(quality, beside)])
@@ -143,6 +157,13 @@ class LabelReport:
         if self.validation:
             store.check_same_teacher(read_origin(self.pseudo_labels))
         return found
+
+    def _keep_counted(self, table: pa.Table) -> pa.Table:
+        """Leave out images that were taken out of their file since."""
+        if self.validation:
+            return keep_listed(table, read_truth(self.truth))
+        origin = read_origin(self.pseudo_labels)
+        return keep_selected(table, self.pseudo_labels, origin)
 
     def _content(
         self,

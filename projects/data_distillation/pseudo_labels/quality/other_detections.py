@@ -59,13 +59,19 @@ class OtherDetections:
 
 
 def measure_others(
-    folder: Path, table: pa.Table, truth: Path, by_masks: bool
+    folder: Path,
+    table: pa.Table,
+    counted: pa.ChunkedArray,
+    truth: Path,
+    by_masks: bool,
 ) -> OtherDetections:
     """Measure detections as those of a table are measured.
 
     Args:
         folder: The folder of their store.
         table: The rows of the other detections, whose images were all read.
+        counted: The names of the images that are measured, which are among
+            them.
         truth: The COCO file of the true objects.
         by_masks: Whether masks are compared instead of boxes.
 
@@ -84,6 +90,7 @@ def measure_others(
     own, _ = read_readable(store)
     names = (one['file_name'].to_pylist() for one in (own, table))
     check_same_images(folder, *names)
+    own = own.filter(pc.is_in(own['file_name'], counted))
     made_by = store.require_provenance()
     # No class has a `min_score`, and all detections are candidates: of the
     # result only the mAP is used, which does not depend on them.

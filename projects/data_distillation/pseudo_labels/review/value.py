@@ -42,15 +42,22 @@ class ImageValues:
     confused: np.ndarray
     weights: np.ndarray
 
-    @property
-    def errors(self) -> np.ndarray:
-        """The expected number of errors of each class, as `wrong`."""
-        return self.wrong + self.missed
+    def errors_of(self, row: int) -> np.ndarray:
+        """Return the expected number of errors in an image.
+
+        Args:
+            row: The number of the image.
+
+        Returns:
+            Shape (number of classes,), float64.
+        """
+        return self.wrong[row] + self.missed[row]
 
     @property
     def values(self) -> np.ndarray:
         """What each image counts, shape (m,)."""
-        return self.errors @ self.weights
+        # Not their sum, which would be another large matrix.
+        return self.wrong @ self.weights + self.missed @ self.weights
 
 
 def value_images(
@@ -141,7 +148,7 @@ def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
     if len(confused):
         pairs = (f'{classes[a]} or {classes[b]}' for _, a, b in confused[:3])
         parts.append(f'in doubt: {", ".join(pairs)}')
-    weighted = values.errors[row] * values.weights
+    weighted = values.errors_of(row) * values.weights
     rare = int(weighted.argmax())
     if values.weights[rare] >= RARE:
         parts.append(f'{classes[rare]} is rare among the labels')

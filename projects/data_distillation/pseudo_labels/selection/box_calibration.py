@@ -201,23 +201,29 @@ def fit_boxes(
 
 
 def calibrate_chosen(
-    detections: Detections, table: pa.Table, calibration: BoxCalibration
+    detections: Detections,
+    is_chosen: np.ndarray,
+    table: pa.Table,
+    calibration: BoxCalibration,
 ) -> Detections:
-    """Calibrate the boxes of detections.
+    """Calibrate the boxes of some detections.
 
     Args:
         detections: The detections of all rows.
+        is_chosen: Shape (number of detections,), bool, which of them; their
+            boxes have an area. The others may be most of millions.
         table: The rows of the detection store.
         calibration: The calibration.
 
     Returns:
-        New detections with other boxes, in the same order; the other columns
-        are shared.
+        New detections with other boxes where they are chosen, in the same
+        order; the other columns are shared.
     """
     sizes = [table[name].to_numpy() for name in ('width', 'height')]
-    sizes_wh = np.column_stack(sizes)[detections.image_index]
-    bbox_xywh = calibration.apply(
-        detections.bbox_xywh, detections.labels, sizes_wh
+    sizes_wh = np.column_stack(sizes)[detections.image_index[is_chosen]]
+    bbox_xywh = detections.bbox_xywh.copy()
+    bbox_xywh[is_chosen] = calibration.apply(
+        bbox_xywh[is_chosen], detections.labels[is_chosen], sizes_wh
     )
     return replace(detections, bbox_xywh=bbox_xywh)
 

@@ -211,7 +211,10 @@ def export_pseudo_labels(
     known = labeled, validation, unreadable, find_max_per_img(provenance)
     summary = summarize_selection(detections, selection, *known)
     if calibration:
-        detections = calibrate_chosen(detections, table, calibration)
+        is_chosen = selection.is_selected | selection.is_ignored
+        detections = calibrate_chosen(
+            detections, is_chosen, table, calibration
+        )
         summary = f'{calibration.describe(labeled.classes)}\n{summary}'
     origin = dict(
         provenance, **described, unreadable=unreadable, summary=summary
