@@ -488,6 +488,27 @@ def test_finished_tuning_is_not_repeated(tunable, checkpoint, tmp_path, said):
 
 
 @pytest.mark.slow
+def test_choice_of_a_copied_experiment_inherits_from_it(
+    tunable, checkpoint, tmp_path, said
+):
+    folder = tmp_path / 'work/tune'
+    tunable.tune(folder, checkpoint)
+    shards = set((folder / 'detections').iterdir())
+    (tmp_path / 'copy').mkdir()
+    for config in tmp_path.glob('*.py'):
+        shutil.copy(config, tmp_path / 'copy')
+    copied = replace(tunable, experiment=Experiment(tmp_path / 'copy'))
+
+    copied.tune(folder, checkpoint)
+
+    for stage in ('annotate', 'validate'):
+        text = (folder / f'{stage}.py').read_text()
+        assert f"_base_ = '{tmp_path}/copy/{stage}.py'" in text
+    assert set((folder / 'detections').iterdir()) == shards
+    assert 'runs again with its detections, since experiment was' in said.text
+
+
+@pytest.mark.slow
 def test_tuning_is_left_out_if_it_is_not_wanted(tunable, checkpoint, tmp_path):
     unwanted = replace(tunable, tunes=False)
 

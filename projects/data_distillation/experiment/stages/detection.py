@@ -32,6 +32,7 @@ from ..processes.process import StageError, run_stage
 from ..processes.progress_bar import Counter, StoredImages
 from .definition import Experiment
 from .fingerprint import (
+    EXPERIMENT,
     IMAGE_FILES,
     compute_digests,
     list_differences,
@@ -345,7 +346,11 @@ class DetectionStage:
         # By names and ids, not by paths: images that were moved have the same
         # detections.
         names = json.dumps(images.map_image_ids())
+        # The configs that tuning writes inherit from those of the experiment.
+        experiment = self.experiment.folder.resolve().as_posix()
+        written = {EXPERIMENT: experiment} if self.stage == 'tune' else {}
         return {
+            **written,
             **pick_keys(cfg, ['custom_hooks']),
             'files': compute_digests(cfg.custom_hooks),
             'images': hashlib.sha256(names.encode()).hexdigest(),

@@ -43,8 +43,14 @@ IMAGE_FILES = 'image_files'
 WEIGHTS = 'weights'
 # Nobody knows whether a file that is not there has changed.
 FILES_OF_OTHERS = {IMAGE_FILES, WEIGHTS}
+EXPERIMENT = 'experiment'
 # What earlier versions did not write: nobody knows whether it has changed.
-ADDED_LATER = {'num_processes', 'checkpoint_sha256', *FILES_OF_OTHERS}
+ADDED_LATER = {
+    'num_processes',
+    'checkpoint_sha256',
+    EXPERIMENT,
+    *FILES_OF_OTHERS,
+}
 # What a person changes, in the order in which a change is named: the rest
 # follows from it, such as the steps of a schedule from its length.
 NAMED_FIRST = (
