@@ -1086,6 +1086,7 @@ def test_tool_says_what_it_chose(done):
     assert '2 labeled, 5 unlabeled, 2 to validate' in text
     assert '\nchanged     batch_sampler AspectRatioBatchSampler: none' in text
     assert '1333 x 800 at test time, views 1 to 1.5 times' in text
+    assert '(0.01, so that for 4 it is 0.0025; see `auto_scale_lr`)' in text
     assert '\naugmented   RandomFlip (horizontal)\n' in text
     says_time = re.search(r'\ntime        roughly [\d.]+ (min|h) on ', text)
     assert bool(says_time) != torch.cuda.is_available()

@@ -307,13 +307,33 @@ def explain_lengths(
             f'{balance:.3g} times on average (ClassBalancedDataset, for '
             'pseudo labels too)'
         )
-    if base := schedule.images_per_iteration:
-        yield (
-            '            the learning rate is proportional to the batch size: '
-            f'it is meant for {base} images'
-        )
-    else:
+    yield from explain_rate(schedule, plan)
+
+
+def explain_rate(schedule: Schedule, plan: Plan) -> Iterator[str]:
+    """Say what the learning rate is, and why.
+
+    Args:
+        schedule: The schedule of the detector.
+        plan: The numbers of the experiment.
+
+    Yields:
+        Lines for the user.
+    """
+    base, rate = schedule.images_per_iteration, schedule.learning_rate
+    if not base:
         yield "            the learning rate is that of the detector's config"
+        return
+    yield (
+        '            the learning rate is proportional to the batch size: it '
+        f'is meant for {base} images'
+    )
+    images = plan.batch_size * plan.num_processes
+    if rate and images != base:
+        yield (
+            f'            ({rate:g}, so that for {images} it is '
+            f'{rate * images / base:g}; see `auto_scale_lr`)'
+        )
 
 
 def explain_teacher_length(
