@@ -212,7 +212,7 @@ def test_detector_without_assigners_is_refused(tmp_path):
     fcos.backbone.init_cfg = None
     runner.model = MODELS.build(fcos)
 
-    with pytest.raises(ValueError, match=r'2 region.*FCOS.*none.*Select'):
+    with pytest.raises(ValueError, match=r'2 region.*FCOS.*FCOSHead.*Select'):
         IgnoreRegionsHook().before_train(runner)
 
 
@@ -435,6 +435,23 @@ def test_head_whose_loss_counts_what_is_ignored_is_refused(
     with pytest.raises(
         ValueError, match=rf'cannot ignore regions \(parts: {head}\)'
     ):
+        begin_training_of(
+            MODELS.build(cfg.model),
+            write_labels(tmp_path, 1),
+            [IgnoreRegionsHook()],
+        )
+
+
+def test_proposals_without_an_assigner_are_refused(tmp_path):
+    """The RoI head has one, but that of the proposals asks none."""
+    cfg = read_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    cfg.model.backbone.init_cfg = None
+    strides = cfg.model.rpn_head.anchor_generator.strides
+    cfg.model.rpn_head = dict(
+        type='FCOSHead', num_classes=1, in_channels=256, strides=strides
+    )
+
+    with pytest.raises(ValueError, match=r'\(parts: FCOSHead\)'):
         begin_training_of(
             MODELS.build(cfg.model),
             write_labels(tmp_path, 1),

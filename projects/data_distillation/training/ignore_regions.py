@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from mmdet.models import BaseRoIHead, FreeAnchorRetinaHead
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
@@ -76,7 +77,8 @@ class IgnoreRegionsHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         found = list(find_assigners(model))
         unable = {type(a).__name__ for a in found if not can_ignore(a)}
-        unable |= {type(head).__name__ for head in find_unweighted(model)}
+        heads = *find_unweighted(model), *find_unassigned(model)
+        unable |= {type(head).__name__ for head in heads}
         if unable or not found:
             raise ValueError(
                 f'the labels have {regions:,} regions to ignore, but '
@@ -228,6 +230,22 @@ def takes_any_anchor(assigner: BaseAssigner) -> bool:
     """
     is_low = getattr(assigner, 'min_pos_iou', 1) <= 0
     return is_low and getattr(assigner, 'match_low_quality', False)
+
+
+def find_unassigned(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield the dense heads that ask no assigner, as FCOS's as an RPN.
+
+    Args:
+        model: The detector.
+
+    Yields:
+        Heads without an assigner of their own or of a part, which a cascade of
+        heads has.
+    """
+    for module in model.modules():
+        is_dense = isinstance(module, BaseDenseHead)
+        if is_dense and next(find_assigners(module), None) is None:
+            yield module
 
 
 def find_unweighted(model: nn.Module) -> Iterator[nn.Module]:
