@@ -116,7 +116,7 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         metavar='DIR',
         help='the folder that the file names in a list or in image infos are '
         'relative to (default: the folder of the list; for image infos '
-        '--labeled-images)',
+        '--labeled-images, and without --labeled the folder of the file)',
     )
     add(
         '--unlabeled-truth',
