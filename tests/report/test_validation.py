@@ -109,7 +109,7 @@ def other_truth(work_dir, truth):
 def lost_ann_file(work_dir, truth):
     file = work_dir / 'student/test/settings.json'
     file.write_text(file.read_text().replace('"ann_file"', '"other"'))
-    return "must have 'ann_file', and it does not; run tools/distill.py"
+    return "must have 'ann_file', and it does not: add it to the config"
 
 
 @pytest.mark.parametrize(

@@ -298,16 +298,15 @@ def check_evaluation(folder: Path) -> dict:
             f'{folder / RESULTS} must be what the evaluation wrote, and it is '
             f'not; {RUN_AGAIN}'
         )
-    try:
-        truth = find_truth(Config(settings))
-    except KeyError as error:
+    truth = find_truth(Config(settings))
+    if truth is None:
         raise ValueError(
-            f'the evaluator in the settings of {folder} must have {error}, '
-            f'and it does not; {RUN_AGAIN}'
-        ) from error
-    digests = settings.get('files', {})
-    digest = digests.get(str(Path(truth))) if truth else None
-    if truth is None or digest is None or digest != compute_sha256(truth):
+            f"the evaluator in the settings of {folder} must have 'ann_file', "
+            'and it does not: add it to the config, so that the errors can be '
+            'looked up in the truth'
+        )
+    digest = settings.get('files', {}).get(str(Path(truth)))
+    if digest is None or digest != compute_sha256(truth):
         raise ValueError(
             f'{truth} must be the truth that the evaluation read, and it has '
             f'changed since; {RUN_AGAIN}'

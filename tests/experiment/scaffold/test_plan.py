@@ -35,7 +35,7 @@ def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
     options = ExperimentOptions(ratio=(6, 4), iterations=iterations)
     plan = make_plan(detector, data, options)
 
-    teacher, student, passes, rate = explain_lengths(
+    teacher, student, passes, rate, scaled = explain_lengths(
         detector, data, plan, options
     )
 
@@ -46,6 +46,7 @@ def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
     number = plan.student_iterations * 0.8 / 100
     assert passes.endswith(f'sees each unlabeled image {number:.1f} times')
     assert 'learning rate' in rate
+    assert '(0.01, so that for 2 it is 0.00125; ' in scaled
 
 
 def test_student_without_labeled_images_sees_more_of_the_others():
