@@ -161,6 +161,15 @@ def test_annotation_needs_one_hook_that_writes_labels(
         experiment.check()
 
 
+def test_evaluator_of_the_student_is_checked(tiny_experiment, tmp_path):
+    experiment = with_hooks(tiny_experiment, tmp_path, '_base_.custom_hooks')
+    with (tmp_path / 'student.py').open('a') as config:
+        config.write("test_evaluator = [dict(type='VOCMetric')]\n")
+
+    with pytest.raises(ValueError, match='must give coco/bbox_mAP, by which'):
+        experiment.check()
+
+
 def test_place_of_validation_detections_is_found(tiny_experiment, tmp_path):
     selection = 'dict(validation=dict(detections="a", ann_file="b"))'
     hooks = (

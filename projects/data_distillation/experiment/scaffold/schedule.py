@@ -30,7 +30,7 @@ FITTED_HOOKS = {'CheckpointHook', 'EpochHook', 'LoggerHook'}
 # As MMDetection names configs: 8 processes with a batch of 2 are `8xb2`. The
 # name of a folder says nothing.
 NAMES_BATCH = re.compile(
-    r'^((?:.*/)?[^/\n]*[_-](\d+)xb(\d+)[_-][^/\n]*\.py)$', re.MULTILINE
+    r'^(.*[_-](\d+)xb(\d+)[_-][^/\n]*\.py)$', re.MULTILINE
 )
 COUNTS_ITERATIONS = re.compile(r'(^|_)iter(ation)?s?(_|$)')
 
