@@ -61,7 +61,7 @@ def main() -> None:
         annotate = read_stage_config(file)
         change_config(annotate, args.cfg_options, str(file))
         print(f'report: {write_report(annotate, work_dir)}')
-    except (ValueError, ImportError, KeyError) as error:
+    except (ValueError, ImportError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')
 
 

@@ -46,8 +46,8 @@ def check_unchanged(path: Path) -> None:
         return
     raise FileExistsError(
         f'{path} must be as this tool wrote it to be written again, but it '
-        'was changed, perhaps by a person who corrected labels: move it, or '
-        'choose another folder with --out'
+        'was changed, perhaps by a person who corrected labels, or is of an '
+        'earlier version: move it, or choose another folder with --out'
     )
 
 

@@ -61,9 +61,9 @@ from .tuning import make_tuning_table
 from .validation import Validation, choose_models, read_validation
 
 REPORT = 'report.html'
-# The errors that occur if an experiment has not ended, or if its files were
-# moved.
-MISSING = (FileNotFoundError, ValueError, KeyError)
+# The errors that occur if an experiment has not ended, if its files were moved
+# or if they have rules that this version does not know.
+MISSING = (FileNotFoundError, ValueError, KeyError, TypeError)
 
 Found = TypeVar('Found')
 

@@ -197,8 +197,8 @@ def read_labels(source: LabelSource) -> StoredLabels:
             read.
         CocoError: If a file is broken, has other classes, or does not say how
             its pseudo labels were selected.
-        KeyError: If a filter has an unknown type, or the file of pseudo labels
-            lacks a number that the selection noted.
+        KeyError, TypeError: If a filter has an unknown type or argument, or
+            the file of pseudo labels lacks a number that the selection noted.
         ValueError: If a rule in the file of pseudo labels cannot be used.
     """
     store = open_store(source.detections)

@@ -223,9 +223,14 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
         ),
         ("held_out = ['val.json']", 'new values: held_out'),
         (
+            "param_scheduler = [dict(type='OneCycleLR', eta_max=[0.8, 1.6], "
+            'total_steps=12)]',
+            'OneCycleLR: eta_max=0.1, 0.2 is for 2 images in a step',
+        ),
+        (
             'train_cfg = dict(_delete_=True, max_iters=20_000, '
             "type='IterBasedTrainLoop')\nparam_scheduler = []",
-            'epochs of COCO; --iterations 20000 keeps it',
+            'epochs of COCO, and --iterations 20000 keeps its length',
         ),
         (
             'val_dataloader = dict(dataset=dict(pipeline=[dict('

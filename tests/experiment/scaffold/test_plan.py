@@ -12,7 +12,9 @@ from projects.data_distillation.experiment.scaffold.plan import (
     Images,
     Plan,
     explain_lengths,
+    explain_rate,
 )
+from projects.data_distillation.experiment.scaffold.schedule import Schedule
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 HARM = 'makes labels that harm (docs/no_gain.md)'
@@ -47,6 +49,26 @@ def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
     assert passes.endswith(f'sees each unlabeled image {number:.1f} times')
     assert 'learning rate' in rate
     assert '(0.01, so that for 2 it is 0.00125; ' in scaled
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'num_processes', 'rate'),
+    [(16, 1, None), (2, 8, None), (8, 4, 0.02), (1, 1, 0.000625)],
+)
+def test_rate_of_another_batch_size_is_named(batch_size, num_processes, rate):
+    """RetinaNet's is 0.01 for 16 images."""
+    detector = DetectorConfig.read(RETINANET)
+    plan = Plan(
+        batch_size=batch_size,
+        num_processes=num_processes,
+        iterations=1,
+        student_iterations=1,
+    )
+
+    _, *more = explain_rate(Schedule.of(detector.cfg), plan)
+
+    assert len(more) == (rate is not None)
+    assert all(f'it is {rate:g}; see' in line for line in more)
 
 
 def test_student_without_labeled_images_sees_more_of_the_others():

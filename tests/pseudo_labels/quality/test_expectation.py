@@ -210,6 +210,27 @@ def test_labels_that_do_not_say_their_rules_are_refused(annotated, drawn):
         )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('rules', 'words'),
+    [
+        (dict(selector=dict(type='Newer')), 'Newer is not in'),
+        (dict(selector=dict(type='FixedSelector', newer=1)), "'newer'"),
+    ],
+    ids=['type', 'argument'],
+)
+def test_rules_of_another_version_are_refused(annotated, drawn, rules, words):
+    labels = annotated / 'pseudo_labels.json'
+    content = json.loads(labels.read_text())
+    content['info']['data_distillation']['selection'] = rules
+    labels.write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match=rf'must be known here: .*{words}'):
+        expect_quality(
+            labels, annotated / 'detections', drawn.folder / 'truth.json'
+        )
+
+
 def test_images_that_left_the_validation_set_do_not_count(annotated, drawn):
     truth = json.loads(json.dumps(drawn.truth))
     gone = truth['images'].pop()['id']

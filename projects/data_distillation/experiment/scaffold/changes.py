@@ -209,9 +209,9 @@ def list_schedule_changes(
         yield from list_fitted_rates(scheduler, images)
     if not schedule.is_in_epochs and schedule.total != plan.iterations:
         yield (
-            f'max_iters={schedule.total}: {plan.iterations}, as it is counted '
-            f'as {schedule.count_epochs(images):.2g} epochs of COCO; '
-            f'--iterations {schedule.total} keeps it'
+            f'max_iters={schedule.total}: {plan.iterations}; a config with '
+            f'iterations counts as {schedule.count_epochs(images):.2g} epochs '
+            f'of COCO, and --iterations {schedule.total} keeps its length'
         )
     if number := schedule.batches_per_epoch:
         yield (
@@ -239,8 +239,9 @@ def list_fitted_rates(scheduler: Mapping, images: int) -> Iterator[str]:
     """
     for key in ('eta_min', 'eta_max'):
         if scheduler.get(key):
+            rates = ', '.join(f'{rate:g}' for rate in as_list(scheduler[key]))
             yield (
-                f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
+                f'{get_type(scheduler)}: {key}={rates} is for '
                 f'{images} images in a step; change it with their number'
             )
 

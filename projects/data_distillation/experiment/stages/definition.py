@@ -202,8 +202,8 @@ class Experiment:
             CheckpointError: If the student cannot be a teacher.
         """
         self.check_options()
-        if self.can_evaluate:
-            check_evaluator(self.load('student'), self.config('student'))
+        for model in self.models if self.can_evaluate else ():
+            check_evaluator(self.load(model), self.config(model))
         find_pseudo_label_key(self.load('student'))
         images = self.build_images('annotate')
         hook = self.build_detection_hook('annotate')

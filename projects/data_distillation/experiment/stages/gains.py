@@ -9,6 +9,7 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.config import Config
 
+from ...base_configs.config_reading import get_type
 from ...label_files.coco.matching import ImageMatches, match_images
 from ...label_files.coco.reading import read_truth
 from ...pseudo_labels.quality.bootstrap import (
@@ -56,11 +57,11 @@ def gives_box_map(evaluator: Mapping) -> bool:
     Returns:
         Whether it does, if the detections have boxes.
     """
-    kind = evaluator['type']
+    kind = evaluator.get('type')
     kind = METRICS.get(kind) if isinstance(kind, str) else kind
     prefix = evaluator.get('prefix') or getattr(kind, 'default_prefix', None)
     items = evaluator.get('metric_items') or ['mAP']
-    is_for_boxes = 'bbox' in evaluator.get('metric', 'bbox')
+    is_for_boxes = 'bbox' in (evaluator.get('metric', 'bbox') or ())
     return prefix == 'coco' and is_for_boxes and 'mAP' in items
 
 
@@ -73,10 +74,13 @@ def list_evaluators(cfg: Config) -> dict[str, Mapping]:
     Returns:
         The key of each, with dots as for `--cfg-options`, and its config.
     """
-    evaluators = cfg.get('test_evaluator') or []
-    if isinstance(evaluators, Mapping):
-        return {'test_evaluator': evaluators}
-    return {f'test_evaluator.{n}': one for n, one in enumerate(evaluators)}
+    found, key = cfg.get('test_evaluator') or [], 'test_evaluator'
+    # MMEngine's `Evaluator` written out.
+    if isinstance(found, Mapping) and 'metrics' in found:
+        found, key = found['metrics'], f'{key}.metrics'
+    if isinstance(found, Mapping):
+        return {key: found}
+    return {f'{key}.{n}': one for n, one in enumerate(found)}
 
 
 def find_coco_metric(cfg: Config) -> tuple[str, Mapping] | None:
@@ -93,7 +97,7 @@ def find_coco_metric(cfg: Config) -> tuple[str, Mapping] | None:
         KeyError: If an evaluator before it has no `type`.
     """
     for key, evaluator in list_evaluators(cfg).items():
-        if evaluator['type'].endswith('CocoMetric'):
+        if get_type(evaluator).endswith('CocoMetric'):
             return key, evaluator
     return None
 

@@ -284,12 +284,16 @@ def link_control(control: Training) -> None:
     if folder.is_dir() and (reasons := control.find_changes()):
         replace_results(CONTROL, folder, reasons)
     if not folder.exists():
-        say(f'{CONTROL}: the teacher, which is trained as long as the student')
         try:
             # A relative link, so that the work folder can be moved.
             folder.symlink_to('teacher', target_is_directory=True)
         except OSError as error:  # Some file systems have no links.
-            say(f'{CONTROL}: trained again, as no link can be made: {error}')
+            say(
+                f'{CONTROL}: trained like the teacher and as long, since no '
+                f'link can be made: {error}'
+            )
+            return
+        say(f'{CONTROL}: the teacher, which is trained as long as the student')
 
 
 def count_passes(

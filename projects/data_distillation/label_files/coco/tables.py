@@ -343,7 +343,7 @@ def read_object(
     Args:
         path: The path of the file.
         decode: Returns the text of the bytes in the file.
-        hook: Takes an object and returns what takes its place, or None.
+        hook: Returns what takes the place of an object; None for none.
 
     Returns:
         The object, or the problem that it cannot be read.

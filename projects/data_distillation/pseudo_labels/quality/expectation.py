@@ -170,11 +170,14 @@ def expect_quality(
             lacks an image.
         FileNotFoundError: If the labels or the truth do not exist.
         ValueError: If no image could be read, or a rule of the labels cannot
-            be used.
-        KeyError, TypeError: If a type in these rules is not registered or
-            missing, or an argument is unknown.
+            be used, such as one that is not registered.
     """
-    rules = SelectionRules(**read_rules(labels))
+    try:
+        rules = SelectionRules(**read_rules(labels))
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'the rules of {labels} must be known here: {error.args[0]}'
+        ) from error
     by_class = read_min_scores(labels)
     store = DetectionStore(detections)
     store.check_same_teacher(read_origin(labels))
