@@ -224,4 +224,6 @@ def test_near_duplicates_do_not_make_the_choice_smaller(
     proposal = propose_images(work_dir, 2)
 
     assert [one.row for one in proposal.images][:1] == [order[0]]
+    for one in proposal.images:
+        assert one.reason.startswith(f'{one.errors:.1f} errors expected: ')
     assert len(proposal.images) == 2
