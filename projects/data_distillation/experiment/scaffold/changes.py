@@ -200,7 +200,7 @@ def list_schedule_changes(
         A text for each.
     """
     schedule = Schedule.of(detector.cfg)
-    images = plan.batch_size * plan.num_processes
+    images = plan.images_per_iteration
     kept = schedule.scale_schedulers(plan.iterations, images)
     num_left_out = len(schedule.schedulers) - len(kept)
     if num_left_out:

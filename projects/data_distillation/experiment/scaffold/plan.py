@@ -180,6 +180,11 @@ class Plan:
     balance: float = 1.0
     selector: Mapping | None = None
 
+    @property
+    def images_per_iteration(self) -> int:
+        """The batch size of all processes together."""
+        return self.batch_size * self.num_processes
+
     def count_passes(self, num_unlabeled: int, num_labeled: int) -> float:
         """Count how often the student sees each unlabeled image.
 
@@ -192,7 +197,7 @@ class Plan:
             The mean over the images.
         """
         share = self.ratio[1] / sum(self.ratio) if num_labeled else 1
-        step = self.batch_size * self.num_processes
+        step = self.images_per_iteration
         return self.student_iterations * step * share / num_unlabeled
 
 
@@ -328,7 +333,7 @@ def explain_rate(schedule: Schedule, plan: Plan) -> Iterator[str]:
         '            the learning rate is proportional to the batch size: it '
         f'is meant for {base} images'
     )
-    images = plan.batch_size * plan.num_processes
+    images = plan.images_per_iteration
     if rate and images != base:
         yield (
             f'            ({rate:g}, so that for {images} it is '
@@ -353,7 +358,7 @@ def explain_teacher_length(
     Returns:
         A text for the user. It warns of a given length below the default.
     """
-    step = plan.batch_size * plan.num_processes
+    step = plan.images_per_iteration
     epochs = schedule.count_epochs(step, plan.balance)
     default = compute_iterations(data.labeled.count, epochs, step)
     if options.iterations and options.iterations < default:

@@ -251,7 +251,7 @@ class NewExperiment:
 
     def _configure_length(self, max_iters: int) -> dict:
         """Return the settings that depend on the length of a training."""
-        images = self.plan.batch_size * self.plan.num_processes
+        images = self.plan.images_per_iteration
         return self._detector_schedule.make_length(max_iters, images)
 
     @property
